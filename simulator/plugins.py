@@ -1,0 +1,106 @@
+"""The door: what a retriever and a ranker must offer, and how a name becomes one.
+
+Plug-ins fit by shape, not by ancestry; nothing of ours needs to be imported to write one. A name is either registered
+under an entry-point group or spelled ``"package.module:factory"``, and is resolved only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
+from typing import Any, Protocol, runtime_checkable
+
+from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Ranked, Requests
+
+RETRIEVERS = "cs3bench.retrievers"
+RANKERS = "cs3bench.rankers"
+MODIFIERS = "cs3bench.modifiers"
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """The cheap stage: all eligible ads in, K candidates out, best expected money first.
+
+    Serving (``retrieve``, ``score``) reads only what the last ``sync`` published; ``update`` gets matured rows of its own
+    arm in event order.
+    """
+
+    def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
+        """Top ``k`` eligible ads of each request by logit + log bid (approximate expected revenue)."""
+        ...
+
+    def score(self, requests: Requests, ads: Keys) -> Floats:
+        """Logit of P(click | impression) of the given ads [R, n] -> float32 [R, n], by published state."""
+        ...
+
+    def update(self, impressions: Impressions) -> None:
+        """Learn from rows whose labels are ready."""
+        ...
+
+    def sync(self, now: int) -> None:
+        """Publish what was learned: weights, counters, vectors, item index, all at once."""
+        ...
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """The costly stage: predicts the click of each candidate."""
+
+    def rank(self, requests: Requests, ads: Keys) -> Ranked:
+        """pctr and hidden vector of ads [R, K] (-1 pads), by published state."""
+        ...
+
+    def update(self, impressions: Impressions) -> None:
+        """Learn from rows whose labels are ready."""
+        ...
+
+    def sync(self, now: int) -> None:
+        """Publish what was learned."""
+        ...
+
+
+RetrieverFactory = Callable[..., Retriever]
+"""``factory(catalog: Catalog, seed: int, **params) -> Retriever``."""
+RankerFactory = Callable[..., Ranker]
+"""``factory(catalog: Catalog, seed: int, **params) -> Ranker``."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a typo: ``"; did you mean 'x'?"``, or the list of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(names)}"
+
+
+def registered(group: str) -> Mapping[str, Any]:
+    """The entry points of a group by name, without importing what they point at."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def make(name: str, group: str) -> Callable[..., Any]:
+    """The factory behind ``name``.
+
+    Raises:
+        ValueError: for a name that is neither registered in ``group`` nor an importable ``"module:factory"``.
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"name == '{name}', must be an importable 'module:factory' ({error})") from error
+        if not callable(found):
+            raise ValueError(f"name == '{name}', must be callable, got {type(found).__name__}")
+        return found  # type: ignore[no-any-return]
+    points = registered(group)
+    if name not in points:
+        raise ValueError(f"name == '{name}', must be in {group}{nearest(name, points)}")
+    return points[name].load()  # type: ignore[no-any-return]
+
+
+__all__ = [
+    "MODIFIERS", "RANKERS", "RETRIEVERS", "Candidates", "Catalog", "Ranker", "RankerFactory", "Retriever",
+    "RetrieverFactory", "make", "nearest", "registered",
+]  # fmt: skip
