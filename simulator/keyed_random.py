@@ -70,7 +70,8 @@ def words(seed: int, purpose: str, *ids: Any) -> Words:
 
 def _fold(h: Words, ids: Words) -> Words:
     """One step of the chain: broadcast once, then finalise blockwise in cache."""
-    out: Words = np.asarray(h + np.atleast_1d(ids + np.uint64(1)) * _PHI)
+    # Order C: numpy may lay a broadcast sum out by columns, and then `reshape` would mix a copy.
+    out: Words = np.add(h, np.atleast_1d(ids + np.uint64(1)) * _PHI, order="C")
     flat = out.reshape(-1)
     scratch = np.empty(min(flat.size, _BLOCK), dtype=np.uint64)
     for i in range(0, flat.size, _BLOCK):
