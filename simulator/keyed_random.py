@@ -3,9 +3,9 @@
 ``uniforms(seed, "click", request, ad)`` broadcasts the ids like numpy does and hashes each key on its own. Skipping,
 adding or permuting events changes no other draw, and two arms that meet the same key meet the same luck.
 
-The hash chains the 64-bit finaliser of MurmurHash3 in Stafford's "mix 13" variant (the one of SplitMix64, Steele et al.,
-OOPSLA 2014): ``h <- mix(h + PHI * (id + 1))`` once per id. For a fixed ``h`` each step is a bijection of the id, so two
-different ids never collide within a step.
+The hash chains the 64-bit finaliser of MurmurHash3 in Stafford's "mix 13" variant (the one of SplitMix64, Steele et
+al., OOPSLA 2014): ``h <- mix(h + PHI * (id + 1))`` once per id. For a fixed ``h`` each step is a bijection of the id,
+so two different ids never collide within a step.
 """
 
 from __future__ import annotations
