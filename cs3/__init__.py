@@ -1,0 +1,30 @@
+"""CS3 (arXiv 2604.19269) for anyone's two-tower model; needs torch and nothing else.
+
+In reading order:
+
+- ``cas``: a linear layer that re-weighs its own input and runs again.
+- ``store``: moving averages by key, the only place where the memory is written; ``versions``: what was published when.
+- ``cts``: averages of the other tower's outputs on positives. ``cms``: averages of the ranker's hidden vectors.
+- ``extras``: which mechanisms are on, and their state as a tower trainer takes it.
+- ``widened``: a stranger's input layer that also reads the averages. ``attach``: the plug-in door.
+"""
+
+from cs3.cas import CASLinear, wrap_linears
+from cs3.cms import CascadeVectors
+from cs3.cts import CrossVectors
+from cs3.extras import CS3Config, CS3Extras, merge
+from cs3.store import VectorTable, ema_
+from cs3.widened import WidenedLinear
+
+__all__ = [
+    "CASLinear",
+    "CS3Config",
+    "CS3Extras",
+    "CascadeVectors",
+    "CrossVectors",
+    "VectorTable",
+    "WidenedLinear",
+    "ema_",
+    "merge",
+    "wrap_linears",
+]

@@ -1,0 +1,78 @@
+"""CTS, cross-tower synchronisation (arXiv 2604.19269): each tower sees an average of the other's outputs on positives.
+
+    y = 1:  c_u <- alpha c_u + (1 - alpha) sg(v)
+            c_v <- alpha c_v + (1 - alpha) sg(u)
+    y = 0:  nothing
+
+Departure from the paper: what is written is L2-normalised. Raw dot products would let norms run away
+(c_u <- v <- c_v <- u); behind a cosine the vectors are already unit and nothing changes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cs3.store import DAY, TwoTables, VectorTable
+
+
+def positives(labels: Tensor) -> Tensor:
+    """Places of the positive rows among labels [n] -> int64 [m].
+
+    Raises:
+        ValueError: unless every label is 0 or 1.
+    """
+    labels = labels.detach().cpu()
+    if labels.dim() != 1 or not bool(((labels == 0) | (labels == 1)).all()):
+        raise ValueError(
+            f"labels == {tuple(labels.shape)} in {labels.flatten()[:4].tolist()}.., must be [n] of 0 and 1"
+        )
+    return labels.nonzero().squeeze(1)
+
+
+class CrossVectors(TwoTables):
+    """The cross vectors: ``users`` holds c_u (of the item vectors' width), ``items`` c_v (of the user vectors')."""
+
+    def __init__(
+        self,
+        *,
+        users: int,
+        items: int,
+        user_width: int,
+        item_width: int,
+        alpha: float = 0.8,
+        horizon: int = DAY,
+        bias_correct: bool = False,
+    ) -> None:
+        """Makes empty tables.
+
+        Args:
+            users: number of users.
+            items: number of items.
+            user_width: width of u, the user tower's output.
+            item_width: width of v, the item tower's output.
+            alpha: weight of the past in one write, in [0, 1).
+            horizon: see ``VectorTable``.
+            bias_correct: see ``VectorTable``.
+        """
+        super().__init__(
+            VectorTable(users, item_width, decay=alpha, horizon=horizon, bias_correct=bias_correct),
+            VectorTable(items, user_width, decay=alpha, horizon=horizon, bias_correct=bias_correct),
+        )
+
+    @torch.no_grad()
+    def write(self, users: Tensor, items: Tensor, labels: Tensor, u: Tensor, v: Tensor, now: int) -> None:
+        """Writes the positives of a batch, in event order, at time ``now``.
+
+        Args:
+            users: integers [n].
+            items: integers [n].
+            labels: [n] of 0 and 1.
+            u: [n, user_width], from the forward before the step.
+            v: [n, item_width], likewise.
+            now: time of the write, seconds.
+        """
+        rows = positives(labels)
+        self.users.write(users.cpu()[rows], functional.normalize(v.detach().cpu()[rows], eps=1e-8), now)
+        self.items.write(items.cpu()[rows], functional.normalize(u.detach().cpu()[rows], eps=1e-8), now)

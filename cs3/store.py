@@ -1,0 +1,247 @@
+"""Moving averages by key: the one place where CS3's memory is written.
+
+For key k with values x_1..x_n in a batch, in event order, and c_0 what the table held before it,
+
+    c_n = decay^n c_0 + (1 - decay) * sum_j decay^(n-j) x_j
+
+which is what n writes one after the other give. An indexed assignment would keep one arbitrary value; an ``index_add``
+of ``(1 - decay)(x_j - c_0)`` would weigh c_0 by ``1 - n (1 - decay)``, which is negative for n > 5 at decay 0.8.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cs3.versions import Versions
+
+DAY = 86_400
+
+
+def checked_keys(keys: Tensor, rows: int) -> Tensor:
+    """Keys as int64 [n] on the CPU.
+
+    Raises:
+        ValueError: unless they are one row of integers in [0, rows).
+    """
+    if keys.dim() != 1 or keys.is_floating_point() or keys.dtype == torch.bool:
+        raise ValueError(f"keys == {keys.dtype} {tuple(keys.shape)}, must be integers [n]")
+    keys = keys.to(device="cpu", dtype=torch.int64)
+    if keys.numel():
+        low, high = torch.aminmax(keys)
+        if int(low) < 0 or int(high) >= rows:
+            raise ValueError(f"keys == {int(low)}..{int(high)}, must be in [0, {rows})")
+    return keys
+
+
+def checked_values(values: Tensor, rows: int, like: Tensor) -> Tensor:
+    """Detached values [rows, width of ``like``] in the dtype of ``like``, on the CPU.
+
+    Raises:
+        ValueError: for another shape, or a NaN or an infinity in them.
+    """
+    expected = (rows, like.shape[1])
+    if tuple(values.shape) != expected:
+        raise ValueError(f"values.shape == {tuple(values.shape)}, must be {expected}")
+    values = values.detach().to(device="cpu", dtype=like.dtype)
+    # A finite sum proves finite values at a fraction of the cost; a sum may overflow where the values do not.
+    if not bool(values.sum().isfinite()) and not bool(values.isfinite().all()):
+        wrong = int((~values.isfinite()).sum())
+        raise ValueError(f"values == {wrong} of {values.numel()} not finite, must all be finite")
+    return values
+
+
+@torch.no_grad()
+def ema_(table: Tensor, counts: Tensor, keys: Tensor, values: Tensor, decay: float) -> None:
+    """Writes a batch into moving averages in place, equal to writing its rows one after the other.
+
+    Args:
+        table: float [rows, width], c.
+        counts: int32 [rows], number of writes of each row.
+        keys: integers [n] in [0, rows), in event order, duplicates welcome.
+        values: float [n, width], detached before use.
+        decay: weight of the past in one write, in [0, 1].
+
+    Raises:
+        ValueError: for bad keys, values or decay; nothing is written then.
+    """
+    if not 0.0 <= decay <= 1.0:
+        raise ValueError(f"decay == {decay}, must be in [0, 1]")
+    keys = checked_keys(keys, table.shape[0])
+    values = checked_values(values, keys.numel(), table)
+    if keys.numel() == 0:
+        return
+    ordered, order = torch.sort(keys, stable=True)
+    rows, lengths = torch.unique_consecutive(ordered, return_counts=True)
+    ends = lengths.cumsum(0)
+    from_end = torch.repeat_interleave(ends, lengths) - 1 - torch.arange(keys.numel())
+    weights = torch.pow(decay, from_end.to(table.dtype)) * (1.0 - decay)
+    # One weighted sum per run of equal keys, gathering the values through `order` as it goes.
+    sums = functional.embedding_bag(order, values, ends - lengths, mode="sum", per_sample_weights=weights)
+    kept = torch.pow(decay, lengths.to(table.dtype)).unsqueeze(1)
+    table.index_copy_(0, rows, table.index_select(0, rows).mul_(kept).add_(sums))
+    counts.index_add_(0, rows, lengths.to(counts.dtype))
+
+
+class VectorTable:
+    """Moving averages by key, live and as they were published.
+
+    Unseen keys are zero rows. Every read is a detached copy. Lives in CPU memory.
+
+    Attributes:
+        live: float32 [rows, width], the averages as last written.
+        counts: int32 [rows], writes of each row.
+        last: int64 [rows], time of each row's last write, -1 if never.
+        decay: weight of the past in one write.
+        bias_correct: reads give ``c / (1 - decay^n)`` and one more column, ``log1p(n)``.
+        read_width: columns of a read.
+    """
+
+    def __init__(self, rows: int, width: int, *, decay: float, horizon: int = DAY, bias_correct: bool = False) -> None:
+        """Makes an empty table.
+
+        Args:
+            rows: number of keys.
+            width: width of a written vector.
+            decay: weight of the past in one write, in [0, 1).
+            horizon: seconds back from the last publication for which ``read(as_of=...)`` must be answered.
+            bias_correct: see the class.
+        """
+        for name, value, least in (("rows", rows, 1), ("width", width, 1), ("horizon", horizon, 0)):
+            if value < least:
+                raise ValueError(f"{name} == {value}, must be at least {least}")
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"decay == {decay}, must be in [0, 1)")
+        self.decay = decay
+        self.bias_correct = bias_correct
+        self.read_width = width + int(bias_correct)
+        self.live = torch.zeros(rows, width)
+        self.counts = torch.zeros(rows, dtype=torch.int32)
+        self.last = torch.full((rows,), -1, dtype=torch.int64)
+        self._changed = torch.zeros(rows, dtype=torch.bool)
+        self._versions = Versions(rows, self.read_width, horizon)
+
+    @property
+    def rows(self) -> int:
+        """Number of keys."""
+        return self.live.shape[0]
+
+    @property
+    def published_at(self) -> int:
+        """Time of the last publication, far in the past if there was none."""
+        return self._versions.latest
+
+    def write(self, keys: Tensor, values: Tensor, now: int) -> None:
+        """Averages values [n, width] into the rows of keys [n], in event order, at time ``now``.
+
+        Raises:
+            ValueError: for bad keys or values; nothing is written then.
+        """
+        ema_(self.live, self.counts, keys, values, self.decay)
+        keys = keys.to(device="cpu", dtype=torch.int64)
+        self.last[keys] = now
+        self._changed[keys] = True
+
+    def publish(self, now: int) -> None:
+        """Makes the live state the published one from ``now`` on; times never go back."""
+        keys = self._changed.nonzero().squeeze(1)
+        self._versions.push(keys, self._seen(keys), now)
+        self._changed[keys] = False
+
+    def read(self, keys: Tensor, as_of: Tensor | None = None) -> Tensor:
+        """Rows of keys [n] -> float32 [n, read_width].
+
+        Args:
+            keys: integers [n].
+            as_of: int64 [n], for each row the time whose published version is wanted, the newest published at or before
+                it; None for the live state.
+
+        Raises:
+            ValueError: for bad keys, or a time older than the horizon keeps.
+        """
+        keys = checked_keys(keys, self.rows)
+        if as_of is None:
+            return self._seen(keys)
+        if as_of.shape != keys.shape or as_of.is_floating_point():
+            raise ValueError(f"as_of == {as_of.dtype} {tuple(as_of.shape)}, must be integers {tuple(keys.shape)}")
+        return self._versions.at(keys, as_of.to(device="cpu", dtype=torch.int64))
+
+    def published(self, keys: Tensor | None = None) -> Tensor:
+        """Last published rows of keys [n], or of all keys -> float32 [n, read_width]."""
+        return self._versions.newest(None if keys is None else checked_keys(keys, self.rows))
+
+    def reset(self) -> None:
+        """Empties the live state. What was published stays so until the next ``publish``."""
+        self._changed |= self.counts > 0
+        self.live.zero_()
+        self.counts.zero_()
+        self.last.fill_(-1)
+
+    def snapshot(self) -> dict[str, object]:
+        """A copy of the whole state, versions included."""
+        return {
+            "live": self.live.clone(),
+            "counts": self.counts.clone(),
+            "last": self.last.clone(),
+            "changed": self._changed.clone(),
+            "versions": self._versions.snapshot(),
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Continues from what ``snapshot`` gave.
+
+        Raises:
+            ValueError: when it is of a table of another shape.
+        """
+        live = cast(Tensor, state["live"])
+        if live.shape != self.live.shape:
+            raise ValueError(f"state.shape == {tuple(live.shape)}, must be {tuple(self.live.shape)}")
+        self.live = live.clone()
+        self.counts = cast(Tensor, state["counts"]).clone()
+        self.last = cast(Tensor, state["last"]).clone()
+        self._changed = cast(Tensor, state["changed"]).clone()
+        self._versions.restore(cast(dict[str, object], state["versions"]))
+
+    def _seen(self, keys: Tensor) -> Tensor:
+        """Live rows as a tower reads them."""
+        rows = self.live.index_select(0, keys)
+        if not self.bias_correct:
+            return rows
+        n = self.counts.index_select(0, keys).to(rows.dtype).unsqueeze(1)
+        weight = 1.0 - torch.pow(self.decay, n)
+        return torch.cat([torch.where(n > 0, rows / weight.clamp_min(1e-12), 0.0), n.log1p()], dim=1)
+
+
+class TwoTables:
+    """A table for each side.
+
+    Attributes:
+        users: what the user tower reads.
+        items: what the item tower reads.
+    """
+
+    def __init__(self, users: VectorTable, items: VectorTable) -> None:
+        self.users = users
+        self.items = items
+
+    def publish(self, now: int) -> None:
+        """Publishes both tables."""
+        self.users.publish(now)
+        self.items.publish(now)
+
+    def reset(self) -> None:
+        """Empties both tables."""
+        self.users.reset()
+        self.items.reset()
+
+    def snapshot(self) -> dict[str, object]:
+        """A copy of both tables."""
+        return {"users": self.users.snapshot(), "items": self.items.snapshot()}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Continues from what ``snapshot`` gave."""
+        self.users.restore(cast(dict[str, object], state["users"]))
+        self.items.restore(cast(dict[str, object], state["items"]))
