@@ -1,0 +1,156 @@
+"""Ship, do not ship or undecided: one rule, written before the run and printed with its outcome (experiments.md).
+
+A light says whether the run can be believed (A/A exactly zero, models at their plateau); a guardrail says what the
+treatment must not harm (advertiser surplus, cold users).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from reports.statistics import PairedLift
+
+Word = Literal["ship", "do not ship", "undecided"]
+State = Literal["green", "amber", "red"]
+
+
+class Light(NamedTuple):
+    """A check of the run itself.
+
+    Attributes:
+        name: e.g. ``"A/A"``.
+        state: green passes; amber is a remark; red keeps the verdict from being "ship".
+        text: one sentence for the page.
+    """
+
+    name: str
+    state: State
+    text: str
+
+
+class Guardrail(NamedTuple):
+    """A measure that the treatment must not harm.
+
+    Attributes:
+        name: e.g. ``"advertiser surplus"``.
+        lo: lower end of the interval of its effect (relative or absolute); NaN where it could not be measured.
+        hi: upper end.
+        margin: harm that is still tolerated, >= 0, in the unit of the interval (0.01 is one per cent of a lift).
+        higher_is_better: False for a measure that should fall.
+    """
+
+    name: str
+    lo: float
+    hi: float
+    margin: float
+    higher_is_better: bool = True
+
+    @property
+    def broken(self) -> bool:
+        """The whole interval lies on the bad side of the margin."""
+        return self.hi < -self.margin if self.higher_is_better else self.lo > self.margin
+
+    @property
+    def measured(self) -> bool:
+        """Both ends of the interval are known."""
+        return not (math.isnan(self.lo) or math.isnan(self.hi))
+
+
+class Verdict(NamedTuple):
+    """The outcome.
+
+    Attributes:
+        word: "ship", "do not ship" or "undecided".
+        reason: why, with the numbers.
+        rule: the rule that was applied, in words.
+        lights: as given.
+    """
+
+    word: Word
+    reason: str
+    rule: str
+    lights: tuple[Light, ...]
+
+
+def rule(alpha: float = 0.05) -> str:
+    """The rule in words, for the page and for the record before the run.
+
+    Args:
+        alpha: accepted rate of false claims; the interval has level 1 - alpha.
+
+    Returns:
+        A short paragraph.
+    """
+    return (
+        f"Fixed before the run. Ship: the {_percent(1 - alpha)} confidence interval of the true revenue effect, paired "
+        "over worlds, lies above 0, every guardrail was measured and none is broken (a guardrail is broken when its "
+        "interval lies wholly on the bad side of its margin), and no light is red. Do not ship: the interval lies "
+        "wholly below 0, or a guardrail is broken. Undecided: everything else."
+    )
+
+
+def verdict(
+    headline: PairedLift, guardrails: Sequence[Guardrail], lights: Sequence[Light], *, alpha: float = 0.05
+) -> Verdict:
+    """Applies the rule.
+
+    Args:
+        headline: true effect on revenue, its interval at level 1 - alpha.
+        guardrails: measures that must not be harmed, intervals at the same level.
+        lights: checks of the run.
+        alpha: accepted rate of false claims.
+
+    Returns:
+        Word, reason, rule and lights. Without an interval (one world) the word is "undecided", unless a guardrail is
+        broken.
+
+    Raises:
+        ValueError: if the headline's level is not 1 - alpha, a margin is negative or a light has an unknown state.
+    """
+    _check(headline, guardrails, lights, alpha)
+    broken = [_breach(g) for g in guardrails if g.broken]
+    doubts = [f"guardrail {g.name} has no interval" for g in guardrails if not g.measured]
+    doubts += [f"light {light.name} is red: {light.text}" for light in lights if light.state == "red"]
+    word: Word
+    if headline.hi < 0 or broken:
+        word = "do not ship"
+    elif headline.lo > 0 and not doubts:
+        word = "ship"
+    else:
+        word = "undecided"
+    return Verdict(word, "; ".join([_effect(headline), *broken, *doubts]) + ".", rule(alpha), tuple(lights))
+
+
+def _check(headline: PairedLift, guardrails: Sequence[Guardrail], lights: Sequence[Light], alpha: float) -> None:
+    if not math.isclose(headline.level, 1 - alpha, abs_tol=1e-9):
+        raise ValueError(f"headline.level == {headline.level}, must be 1 - alpha == {1 - alpha}")
+    for g in guardrails:
+        if not g.margin >= 0:
+            raise ValueError(f"guardrail {g.name}: margin == {g.margin}, must be at least 0")
+    for light in lights:
+        if light.state not in ("green", "amber", "red"):
+            raise ValueError(f"light {light.name}: state == {light.state!r}, must be green, amber or red")
+
+
+def _effect(headline: PairedLift) -> str:
+    effect = f"true revenue effect {_signed(headline.rel_effect)}"
+    if math.isnan(headline.lo) or math.isnan(headline.hi):
+        return f"{effect} in {headline.n_worlds} world(s), too few for an interval"
+    side = "above 0" if headline.lo > 0 else "below 0" if headline.hi < 0 else "includes 0"
+    interval = f"{_percent(headline.level)} CI {_signed(headline.lo)} to {_signed(headline.hi)}"
+    return f"{effect}, {interval} over {headline.n_worlds} worlds, {side}"
+
+
+def _breach(g: Guardrail) -> str:
+    limit = f"{-g.margin:+.3g}" if g.higher_is_better else f"{g.margin:+.3g}"
+    return f"guardrail {g.name} is broken: interval {g.lo:+.3g} to {g.hi:+.3g}, limit {limit}"
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.2f} %"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
