@@ -6,9 +6,12 @@ In reading order:
 - ``store``: moving averages by key, the only place where the memory is written; ``versions``: what was published when.
 - ``cts``: averages of the other tower's outputs on positives. ``cms``: averages of the ranker's hidden vectors.
 - ``extras``: which mechanisms are on, and their state as a tower trainer takes it.
-- ``widened``: a stranger's input layer that also reads the averages. ``attach``: the plug-in door.
+- ``widened``: a stranger's input layer that also reads the averages; ``adapter``: the ways into a tower.
+- ``attach``: the plug-in door, for towers that know nothing of this.
 """
 
+from cs3.adapter import OutputAdapter
+from cs3.attach import Batch, CosineLoss, CS3Pair, attach
 from cs3.cas import CASLinear, wrap_linears
 from cs3.cms import CascadeVectors
 from cs3.cts import CrossVectors
@@ -17,13 +20,18 @@ from cs3.store import VectorTable, ema_
 from cs3.widened import WidenedLinear
 
 __all__ = [
+    "Batch",
     "CASLinear",
     "CS3Config",
     "CS3Extras",
+    "CS3Pair",
     "CascadeVectors",
+    "CosineLoss",
     "CrossVectors",
+    "OutputAdapter",
     "VectorTable",
     "WidenedLinear",
+    "attach",
     "ema_",
     "merge",
     "wrap_linears",

@@ -193,20 +193,32 @@ class CS3Extras:
     def _parts(self) -> list[TwoTables]:
         return [part for part in (self.cross, self.cascade) if part is not None]
 
-    def wrap(self, user_tower: nn.Module, item_tower: nn.Module) -> None:
+    def wrap(
+        self,
+        user_tower: nn.Module,
+        item_tower: nn.Module,
+        *,
+        input_layers: tuple[nn.Module | None, nn.Module | None] = (None, None),
+    ) -> None:
         """CAS surgery in place, before the optimiser is made; draws from no generator.
+
+        Args:
+            user_tower: changed if ``cas_towers`` says so.
+            item_tower: likewise.
+            input_layers: the layers that ``cas_skip_input`` leaves out; the first registered linear layer where None.
 
         Raises:
             ValueError: when a tower that CAS is to wrap has no layer for it.
         """
         if not self.config.cas:
             return
-        for side, tower in (("user", user_tower), ("item", item_tower)):
-            if self.config.cas_towers in (side, "both"):
-                wrapped = wrap_linears(tower, skip_input=self.config.cas_skip_input, cycles=self.config.cycles)
-                if wrapped == 0:
-                    name = type(tower).__name__
-                    raise ValueError(f"{side}_tower == {name}, must have a linear layer that CAS may wrap")
+        skip, cycles = self.config.cas_skip_input, self.config.cycles
+        for side, tower, first in zip(("user", "item"), (user_tower, item_tower), input_layers, strict=True):
+            if self.config.cas_towers not in (side, "both"):
+                continue
+            if wrap_linears(tower, skip_input=skip, cycles=cycles, input_layer=first) == 0:
+                name = type(tower).__name__
+                raise ValueError(f"{side}_tower == {name}, must have a linear layer that CAS may wrap")
 
     def read(self, users: Tensor, items: Tensor, as_of: Tensor | None) -> tuple[Tensor, Tensor]:
         """What the towers read in training.
