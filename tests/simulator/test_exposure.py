@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -12,28 +13,41 @@ from numpy.testing import assert_allclose
 from simulator.exposure import Exposures, fatigue
 
 ADS = 7
-TICKS = st.lists(st.lists(st.tuples(st.integers(0, 5), st.integers(0, ADS - 1)), max_size=15), max_size=8)
+TICK = st.lists(st.tuples(st.integers(0, 5), st.integers(0, ADS - 1)), max_size=15)
+DAYS = st.lists(st.lists(TICK, max_size=5), min_size=1, max_size=5)
 
 
-@given(TICKS)
-def test_equals_a_dictionary(ticks):
-    exposures, expected = Exposures(ADS), Counter()
+@given(DAYS, st.integers(1, 3))
+def test_equals_a_dictionary(days, window):
+    exposures = Exposures(ADS, window)
+    shown: list[Counter[tuple[int, int]]] = [Counter()]
     everyone, everything = np.arange(6, dtype=np.int32)[:, None], np.arange(ADS, dtype=np.int32)[None, :]
-    for tick in ticks:
-        users, ads = (np.array([pair[i] for pair in tick], dtype=np.int32) for i in (0, 1))
-        exposures.add(users, ads)
-        expected.update(tick)
-        counts = exposures.counts(everyone, everything)
-        assert counts.tolist() == [[expected[u, a] for a in range(ADS)] for u in range(6)]
+    for day in days:
+        for tick in day:
+            users, ads = (np.array([pair[i] for pair in tick], dtype=np.int32) for i in (0, 1))
+            exposures.add(users, ads)
+            shown[-1].update(tick)
+            expected = sum(shown[-window:], Counter())
+            counts = exposures.counts(everyone, everything)
+            assert counts.tolist() == [[expected[u, a] for a in range(ADS)] for u in range(6)]
+        exposures.new_day()
+        shown.append(Counter())
 
 
-def test_memory_grows_with_distinct_pairs_only():
-    exposures = Exposures(1_000_000)
+def test_memory_grows_with_distinct_pairs_of_the_window_only():
+    exposures = Exposures(1_000_000, 2)
     users, ads = np.arange(100, dtype=np.int32), np.arange(100, dtype=np.int32)
-    for _ in range(500):
-        exposures.add(users, ads)
-    assert sum(keys.size for keys, _ in exposures._runs) <= 200
-    assert (exposures.counts(users, ads) == 500).all()
+    for _ in range(5):
+        exposures.new_day()
+        for _ in range(100):
+            exposures.add(users, ads)
+    assert sum(keys.size for day in exposures._days for keys, _ in day) <= 400
+    assert (exposures.counts(users, ads) == 200).all()
+
+
+def test_a_window_has_a_day():
+    with pytest.raises(ValueError, match=r"^window == 0, must be at least 1 day$"):
+        Exposures(ADS, 0)
 
 
 def test_fatigue_and_its_off_position():
