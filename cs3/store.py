@@ -75,9 +75,9 @@ def ema_(table: Tensor, counts: Tensor, keys: Tensor, values: Tensor, decay: flo
     if keys.numel() == 0:
         return
     ordered, order = torch.sort(keys, stable=True)
-    rows, lengths = torch.unique_consecutive(ordered, return_counts=True)
+    rows, run, lengths = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
     ends = lengths.cumsum(0)
-    from_end = torch.repeat_interleave(ends, lengths) - 1 - torch.arange(keys.numel())
+    from_end = ends.index_select(0, run) - 1 - torch.arange(keys.numel())
     weights = torch.pow(decay, from_end.to(table.dtype)) * (1.0 - decay)
     # One weighted sum per run of equal keys, gathering the values through `order` as it goes.
     sums = functional.embedding_bag(order, values, ends - lengths, mode="sum", per_sample_weights=weights)
@@ -142,8 +142,8 @@ class VectorTable:
         """
         ema_(self.live, self.counts, keys, values, self.decay)
         keys = keys.to(device="cpu", dtype=torch.int64)
-        self.last[keys] = now
-        self._changed[keys] = True
+        self.last.index_fill_(0, keys, now)
+        self._changed.index_fill_(0, keys, True)
 
     def publish(self, now: int) -> None:
         """Makes the live state the published one from ``now`` on; times never go back."""
