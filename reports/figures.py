@@ -1,0 +1,687 @@
+"""The pictures of a run: one function per figure, from the plain dicts of results.json and timing.json to matplotlib.
+
+`draw_all` draws whatever the run has numbers for and writes each figure as `figures/NAME.png` and `figures/NAME.svg`.
+Nothing here computes a statistic: a figure shows only what is already in the dicts. Colours are Okabe and Ito's
+(https://jfly.uni-koeln.de/color/), told apart by marker and line style as well; the page maps them to its light and
+dark themes (see `page.inline_svg`). Output is byte-equal for equal input: fixed SVG hash salt, no dates in metadata.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
+
+import numpy as np
+
+from reports import wording
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+Record = Mapping[str, Any]
+P = ParamSpec("P")
+
+INK, MUTED, GRID, PAPER = "#1f2328", "#59636e", "#d1d9e0", "#ffffff"
+BETTER, WORSE = "#009e73", "#d55e00"
+WIDTH = 6.2  # inches; the page scales it, and a narrow figure keeps its words readable on a phone
+
+STAGES = (
+    ("oracle", "Oracle\n(best possible)"),
+    ("retrieved", "Retrieved\n(best of the K)"),
+    ("ranked", "Ranked\n(ranker's choice)"),
+    ("sold", "Sold"),
+)
+REVENUE_KEYS = ("revenue_per_1000", "revenue_per_1000_requests", "revenue_per_thousand", "rpm")
+
+
+class Mark(NamedTuple):
+    """How one arm looks everywhere: colour, marker and line style, any one of which is enough to tell it."""
+
+    colour: str
+    marker: str
+    line: str
+
+
+MARKS = (
+    Mark("#4b5563", "o", "--"),
+    Mark("#0072b2", "s", "-"),
+    Mark("#e69f00", "^", "-."),
+    Mark("#009e73", "D", ":"),
+    Mark("#cc79a7", "v", (0, (5, 1, 1, 1, 1, 1))),  # type: ignore[arg-type]
+    Mark("#d55e00", "P", (0, (1, 2))),  # type: ignore[arg-type]
+)
+
+
+def style() -> dict[Any, Any]:
+    """The rc settings that every figure shares: seaborn's paper context and ticks, our inks, text as text in SVG."""
+    import seaborn as sns
+
+    return {
+        **sns.axes_style("ticks"),
+        **sns.plotting_context("paper"),
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib and is wide, so no reader's own font overflows
+        "font.size": 9,
+        "axes.labelsize": 9.5,
+        "axes.titlesize": 10,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": MUTED,
+        "axes.titlecolor": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "grid.color": GRID,
+        "grid.linewidth": 0.7,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.8,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "svg.fonttype": "none",
+        "svg.hashsalt": "cs3-bench",
+    }
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """`draw`, run under `style()`; nothing of matplotlib's global state is left changed."""
+
+    @functools.wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        import matplotlib as mpl
+
+        with mpl.rc_context(style()):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def canvas(
+    height: float, columns: int = 1, rows: int = 1, ratios: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure `WIDTH` x `height` inches and its axes, row by row; `ratios` are the heights of the rows."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.05, hspace=0.06)  # type: ignore[union-attr, call-arg]
+    grid = figure.subplots(rows, columns, squeeze=False, height_ratios=ratios)
+    return figure, list(grid.ravel())
+
+
+def floats(values: Iterable[Any] | None) -> NDArray[np.float64]:
+    """A list of results.json as float64, null as NaN."""
+    return np.array([value if wording.known(value) else np.nan for value in values or ()], dtype=np.float64)
+
+
+def arms(results: Record) -> list[str]:
+    """The compared arms, control first, treatment second (once in an A/A run), then any other that has a curve."""
+    named = [results.get("control"), results.get("treatment")]
+    for section in ("learning", "funnel", "k_sweep", "calibration"):
+        named.extend(results.get(section) or {})
+    return [arm for arm in dict.fromkeys(named) if arm]
+
+
+def marks(results: Record) -> dict[str, Mark]:
+    """Each arm's mark, the same in every figure of the run."""
+    return {arm: MARKS[place % len(MARKS)] for place, arm in enumerate(arms(results))}
+
+
+def by_arm(results: Record, section: str) -> dict[str, Record]:
+    """`results[section]` for the arms that have it, in the page's order of arms."""
+    found = results.get(section) or {}
+    return {arm: found[arm] for arm in arms(results) if found.get(arm)}
+
+
+def interval(values: Iterable[Any] | None) -> tuple[float, float]:
+    """`[lo, hi]` as floats, NaN where missing."""
+    ends = floats(values)
+    return (float(ends[0]), float(ends[1])) if ends.size == 2 else (np.nan, np.nan)
+
+
+def effect(metric: Record) -> Any:
+    """A metric's effect: relative for kind "ratio", absolute for kind "difference"."""
+    return metric.get("rel_effect") if metric.get("kind") == "ratio" else metric.get("effect")
+
+
+def direction(metric: Record) -> str:
+    """Which side of 0 the whole interval lies on: "better", "worse" or "" (undecided, or no side is good)."""
+    lo, hi = interval(metric.get("ci"))
+    side = 1 if lo > 0 else -1 if hi < 0 else 0
+    good = {"higher": 1, "lower": -1}.get(str(metric.get("better")), 0)
+    return {1: "better", -1: "worse"}.get(side * good, "")
+
+
+def revenue_per_1000(results: Record, arm: str) -> Any:
+    """Revenue per 1,000 requests of an arm: the A/B's own metric, else its K sweep at the run's K, else its funnel."""
+    side = "control" if arm == results.get("control") else "treatment" if arm == results.get("treatment") else ""
+    for key in REVENUE_KEYS:
+        metric = (results.get("metrics") or {}).get(key) or {}
+        if wording.known(metric.get(side)):
+            return metric[side]
+    sweep = by_arm(results, "k_sweep").get(arm)
+    if sweep and results.get("k") in sweep["k"]:
+        return sweep["revenue"]["mean"][sweep["k"].index(results["k"])]
+    return by_arm(results, "funnel").get(arm, {}).get("sold")
+
+
+def recall_at_k(results: Record, arm: str) -> Any:
+    """Recall of an arm: the first metric called recall..., else the last day of its learning curve."""
+    side = "control" if arm == results.get("control") else "treatment" if arm == results.get("treatment") else ""
+    for key, metric in (results.get("metrics") or {}).items():
+        if key.startswith("recall") and wording.known(metric.get(side)):
+            return metric[side]
+    curve = (by_arm(results, "learning").get(arm, {}).get("recall") or {}).get("mean") or [None]
+    return curve[-1]
+
+
+# --- strokes that several figures share -----------------------------------------------------------------------------
+
+
+def percent_axis(axis: Any, *, sign: bool = True) -> None:
+    """Tick labels of a matplotlib axis in per cent, as short as the step between ticks allows."""
+    from matplotlib.ticker import FuncFormatter
+
+    def spell(value: float, _: int | None = None) -> str:
+        shown = f"{100 * value:+.4g}%" if sign else f"{100 * value:.4g}%"
+        return "0%" if abs(value) < 1e-12 else shown.replace("-", "\N{MINUS SIGN}")
+
+    axis.set_major_formatter(FuncFormatter(spell))
+
+
+def band(ax: Axes, x: NDArray[np.float64], curve: Record, mark: Mark, label: str | None = None) -> None:
+    """A line through `curve["mean"]` with its interval as a band, both [n] over `x` [n]."""
+    mean, lo, hi = floats(curve.get("mean")), floats(curve.get("lo")), floats(curve.get("hi"))
+    ax.plot(x, mean, color=mark.colour, ls=mark.line, marker=mark.marker, label=label)
+    if lo.size == x.size == hi.size:
+        ax.fill_between(x, lo, hi, color=mark.colour, alpha=0.16, lw=0)
+
+
+def legend(figure: Figure, ax: Axes) -> None:
+    """One legend for the whole figure, above its panels."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper left", ncols=min(4, len(handles)), borderaxespad=0.2)
+
+
+class Row(NamedTuple):
+    """One row of a dot plot: an estimate, its interval, the words beside it, and whether it is better or worse."""
+
+    label: str
+    value: float
+    ends: tuple[float, float]
+    text: str
+    side: str = ""
+
+
+def dot_rows(ax: Axes, rows: Sequence[Row]) -> None:
+    """Dots with whiskers, first row on top, numbers in a column on the right; filled when the interval leaves 0."""
+    for place, row in enumerate(rows):
+        colour = {"better": BETTER, "worse": WORSE}.get(row.side, MUTED)
+        decided = row.ends[0] > 0 or row.ends[1] < 0
+        if np.isfinite(row.ends).all():
+            ax.plot(row.ends, (place, place), color=colour, lw=2.2, solid_capstyle="butt")
+        if np.isfinite(row.value):
+            face = colour if decided else PAPER
+            ax.plot([row.value], [place], "o", color=colour, mfc=face, mew=1.5, ms=6.5)
+        ax.text(1.02, place, row.text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
+    ax.axvline(0, color=MUTED, lw=0.9, zorder=0)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_yticks(range(len(rows)), [row.label for row in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x")
+    widest = max((abs(end) for row in rows for end in (row.value, *row.ends) if np.isfinite(end)), default=0.0)
+    if widest == 0:  # an A/A run: every effect is exactly zero
+        ax.set_xlim(-0.01, 0.01)
+
+
+def name_bars(ax: Axes, labels: Sequence[str]) -> None:
+    """Names horizontal bars at 0, 1, ... from the top, with a light grid behind them."""
+    ax.set_yticks(range(len(labels)), list(labels))
+    ax.set_ylim(len(labels) - 0.45, -0.55)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+
+
+# --- the figures ----------------------------------------------------------------------------------------------------
+
+
+def _metric_row(metric: Record, spell: Callable[[Any], str]) -> Row:
+    value = effect(metric)
+    words = f"{spell(value)}  {wording.span(metric.get('ci'), spell)}"
+    hint = {"lower": " \N{DOWNWARDS ARROW}"}.get(str(metric.get("better")), "")
+    label = f"{metric.get('label', '')}{hint}"
+    return Row(label, float(floats([value])[0]), interval(metric.get("ci")), words, direction(metric))
+
+
+@styled
+def forest(results: Record) -> Figure:
+    """Every metric's effect with its interval: relative lifts above, absolute differences below."""
+    metrics = list(results["metrics"].values())
+    ratio = [_metric_row(metric, wording.percent) for metric in metrics if metric.get("kind") == "ratio"]
+    other = [_metric_row(metric, wording.signed) for metric in metrics if metric.get("kind") != "ratio"]
+    panels = [rows for rows in (ratio, other) if rows]
+    figure, axes = canvas(
+        0.34 * len(metrics) + 0.85 * len(panels), rows=len(panels), ratios=[len(p) + 0.6 for p in panels]
+    )
+    for ax, rows in zip(axes, panels, strict=True):
+        dot_rows(ax, rows)
+        relative = rows is ratio
+        ax.set_xlabel("Lift, treatment over control" if relative else "Difference, treatment minus control")
+        if relative:
+            percent_axis(ax.xaxis)
+    figure.align_ylabels(axes)
+    return figure
+
+
+@styled
+def per_day(results: Record) -> Figure:
+    """Lift of revenue on each simulated day since the arms parted, and the lift of all days so far."""
+    days = results["per_day"]
+    day, lift, lo, hi = (floats(days.get(key)) for key in ("day", "lift", "lo", "hi"))
+    treated = MARKS[1]
+    figure, (ax,) = canvas(2.9)
+    ax.axhline(0, color=MUTED, lw=0.9, zorder=0)
+    together = days.get("cumulative") or {}
+    if together.get("lift"):
+        curve = {"mean": together["lift"], "lo": together.get("lo"), "hi": together.get("hi")}
+        band(ax, day, curve, Mark(MARKS[2].colour, "", "-"), "all days so far")
+    if lo.size == day.size == hi.size:
+        ax.vlines(day, lo, hi, color=treated.colour, lw=2)
+    ax.plot(day, lift, treated.marker, color=treated.colour, label="that day alone")
+    ax.set_xlabel("Simulated day since the arms parted")
+    ax.set_ylabel("Lift of revenue")
+    whole_days(ax, day)
+    ax.margins(y=0.1)
+    percent_axis(ax.yaxis)
+    ax.grid(axis="y")
+    legend(figure, ax)
+    return figure
+
+
+def whole_days(ax: Axes, day: NDArray[np.float64]) -> None:
+    """Ticks on whole days only, and half a day of air on either side."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    if np.isfinite(day).any():
+        ax.set_xlim(np.nanmin(day) - 0.5, np.nanmax(day) + 0.5)
+
+
+@styled
+def ladder(results: Record) -> Figure:
+    """Lift over the bare tower of each rung: bare, with counters, with CS3."""
+    figure, (ax,) = canvas(0.42 * len(results["ladder"]["rows"]) + 0.8)
+    rows = []
+    for rung in results["ladder"]["rows"]:
+        lift, ends = rung.get("lift_vs_bare"), interval(rung.get("ci"))
+        money = f"{wording.number(rung.get('revenue_per_1000'))} per 1,000"
+        words = (
+            "the base" if lift == 0 and not any(ends[0:2] if np.isfinite(ends).all() else ()) else wording.percent(lift)
+        )
+        side = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else ""
+        rows.append(Row(rung["arm"], float(floats([lift])[0]), ends, f"{words}  ·  {money}", side))
+    dot_rows(ax, rows)
+    percent_axis(ax.xaxis)
+    ax.set_xlabel("Lift of revenue over the bare tower")
+    return figure
+
+
+@styled
+def funnel(results: Record) -> Figure:
+    """Expected revenue per 1,000 requests that survives each stage, and what the stage loses."""
+    looks = marks(results)
+    arms_shown = by_arm(results, "funnel")
+    figure, (ax,) = canvas(0.75 + 4 * (0.3 * len(arms_shown) + 0.22))
+    height = 0.78 / max(1, len(arms_shown))
+    for place, (arm, money) in enumerate(arms_shown.items()):
+        kept = floats(money.get(stage) for stage, _ in STAGES)
+        spots = np.arange(len(STAGES)) + (place - (len(arms_shown) - 1) / 2) * height
+        ax.barh(spots, np.nan_to_num(kept), 0.88 * height, color=looks[arm].colour, label=arm)
+        for stage, spot in enumerate(spots):
+            if np.isfinite(kept[stage]):
+                ax.annotate(
+                    _loss_words(kept, stage),
+                    (kept[stage], spot),
+                    (4, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=9,
+                )
+    name_bars(ax, [label for _, label in STAGES])
+    ax.set_xlabel("Expected revenue per 1,000 requests (currency units)")
+    _room_right(ax, 0.28)
+    legend(figure, ax)
+    return figure
+
+
+def _loss_words(kept: NDArray[np.float64], stage: int) -> str:
+    """What is left after `stage` and its loss against the stage before, as words for a bar's end."""
+    left = wording.number(round(float(kept[stage]), 1))
+    if stage == 0 or not kept[stage - 1] > 0:
+        return left
+    return f"{left}  ({wording.percent(kept[stage] / kept[stage - 1] - 1)})"
+
+
+def _room_right(ax: Axes, share: float) -> None:
+    """Widens the x range so that words after the longest bar stay inside the axes."""
+    lo, hi = ax.get_xlim()
+    ax.set_xlim(lo, hi + share * (hi - lo))
+
+
+@styled
+def plane(results: Record, timing: Record) -> Figure:
+    """Money against speed: revenue over retrieval p50, recall as size; where swept, over the cascade's p50 by K."""
+    looks, latency = marks(results), timing["latency"]
+    sweeps = {arm: sweep for arm, sweep in by_arm(results, "k_sweep").items() if cascade_by_k(timing, arm)}
+    figure, axes = canvas(3.3, columns=2 if sweeps else 1)
+    ax = axes[0]
+    shown = [arm for arm in arms(results) if arm in latency and wording.known(revenue_per_1000(results, arm))]
+    order = sorted(shown, key=lambda arm: -revenue_per_1000(results, arm))
+    for arm in shown:
+        p50 = (latency[arm].get("retrieval") or {}).get("p50_ms") or {}
+        x, y, recall = p50.get("value"), revenue_per_1000(results, arm), recall_at_k(results, arm)
+        if not wording.known(x):
+            continue
+        mark = looks[arm]
+        if wording.known(p50.get("lo")) and wording.known(p50.get("hi")):
+            ax.plot((p50["lo"], p50["hi"]), (y, y), color=mark.colour, lw=1.4)
+        size = 60 + 420 * recall**2 if wording.known(recall) else 60
+        ax.scatter([x], [y], s=size, marker=mark.marker, color=mark.colour, alpha=0.85, lw=0)
+        ax.plot([], [], mark.marker, color=mark.colour, label=arm)  # the legend's marker keeps one size
+        up = 1 if order.index(arm) < len(order) / 2 else -1
+        words = f"recall {recall:.3f}" if wording.known(recall) else "recall n/a"
+        ax.annotate(words, (x, y), (0, 17 * up), textcoords="offset points", ha="center", va="center", fontsize=9)
+    ax.margins(0.35, 0.5)
+    ax.locator_params(axis="x", nbins=5)
+    ax.set_xlabel("Retrieval p50 (ms per request)")
+    ax.set_ylabel("Revenue per 1,000 requests")
+    ax.set_title(f"At K = {results['k']}" if results.get("k") else "")
+    for arm, sweep in sweeps.items():
+        x = floats(cascade_by_k(timing, arm)[k] for k in sweep["k"])
+        mean = floats(sweep["revenue"]["mean"])
+        axes[1].plot(x, mean, color=looks[arm].colour, ls=looks[arm].line, marker=looks[arm].marker)
+        first = arm == next(iter(sweeps))
+        for k, spot, money in zip(sweep["k"], x, mean, strict=True):
+            if np.isfinite(spot) and np.isfinite(money):
+                axes[1].annotate(
+                    f"{k}", (spot, money), (5, -9) if first else (-5, 9), textcoords="offset points",
+                    ha="left" if first else "right", va="center", fontsize=8, color=MUTED,
+                )  # fmt: skip
+    if sweeps:
+        axes[1].margins(0.12, 0.12)
+        axes[1].set_xlabel("Cascade p50 (ms per request)")
+        axes[1].set_title("As K grows (label: K)")
+    for each in axes:
+        each.grid()
+    legend(figure, ax)
+    return figure
+
+
+def cascade_by_k(timing: Record, arm: str) -> dict[int, Any]:
+    """The cascade's p50 in ms of each timed K; a K that was not timed answers None."""
+    timed = ((timing.get("latency") or {}).get(arm) or {}).get("k") or {}
+    found = dict(zip(timed.get("k") or (), timed.get("cascade_p50_ms") or (), strict=True))
+    return _Gaps(found)
+
+
+class _Gaps(dict[int, Any]):
+    """A dict that answers None for what it has not."""
+
+    def __missing__(self, key: int) -> None:
+        return None
+
+
+@styled
+def k_sweep(results: Record, timing: Record) -> Figure:
+    """Revenue against K, the cascade's latency against K, and the K that the better retriever saves."""
+    looks, sweeps = marks(results), by_arm(results, "k_sweep")
+    timed = {arm: cascade_by_k(timing, arm) for arm in sweeps if cascade_by_k(timing, arm)}
+    figure, axes = canvas(3.1, columns=2 if timed else 1)
+    for arm, sweep in sweeps.items():
+        band(axes[0], floats(sweep["k"]), sweep["revenue"], looks[arm], arm)
+    axes[0].set_title("Revenue per 1,000 requests")
+    _saved_k(axes[0], results)
+    if timed:
+        for arm, found in timed.items():
+            mark = looks[arm]
+            axes[1].plot(list(found), floats(found.values()), color=mark.colour, ls=mark.line, marker=mark.marker)
+        axes[1].set_title("Cascade p50 (ms per request)")
+        axes[1].set_ylim(bottom=0)
+    every_k = sorted({k for sweep in sweeps.values() for k in sweep["k"]})
+    for ax in axes:
+        ax.set_xscale("log")
+        ax.minorticks_off()
+        ax.set_xticks(every_k, [str(k) for k in every_k])
+        ax.set_xlabel("K, candidates sent to the ranker")
+        ax.grid()
+    legend(figure, axes[0])
+    return figure
+
+
+def _saved_k(ax: Axes, results: Record) -> None:
+    """Marks where the treatment earns what the control earns at the run's K."""
+    saved, sweep = results.get("k_saved") or {}, by_arm(results, "k_sweep").get(str(results.get("control")))
+    if not sweep or saved.get("k") not in sweep["k"] or not wording.known(saved.get("equal_revenue_k")):
+        return
+    level = floats(sweep["revenue"]["mean"])[sweep["k"].index(saved["k"])]
+    ax.plot((saved["equal_revenue_k"], saved["k"]), (level, level), color=MARKS[2].colour, lw=1.6, marker="|", ms=9)
+    ends = interval((saved.get("lo"), saved.get("hi")))
+    if np.isfinite(ends).all():
+        ax.plot(ends, (level, level), color=MARKS[2].colour, lw=5, alpha=0.3, solid_capstyle="butt")
+    words = f"equal revenue at K = {saved['equal_revenue_k']:.1f}"
+    ax.annotate(words, (0.98, 0.05), xycoords="axes fraction", ha="right", fontsize=9)
+
+
+@styled
+def calibration(results: Record) -> Figure:
+    """Observed over predicted clicks against the predicted rate, by equal-mass bins: retriever left, ranker right."""
+    looks, found = marks(results), by_arm(results, "calibration")
+    stages = [stage for stage in ("retriever", "ranker") if any(parts.get(stage) for parts in found.values())]
+    figure, axes = canvas(3.1, columns=max(1, len(stages)))
+    for ax, stage in zip(axes, stages, strict=True):
+        present = {arm: parts[stage] for arm, parts in found.items() if parts.get(stage)}
+        ax.axhline(1, color=MUTED, lw=0.9, zorder=0)
+        for place, (arm, bins) in enumerate(present.items()):
+            dodge = 1.05 ** (place - (len(present) - 1) / 2)  # so that the arms' whiskers stand side by side
+            _reliability(ax, bins, looks[arm], arm, dodge)
+        if any(bins.get("true") for bins in present.values()):
+            ax.plot([], [], "x", color=MUTED, ms=5.5, mew=1.2, label="true rate")
+        _rate_ticks(ax, np.concatenate([floats(bins["p"]) for bins in present.values()]))
+        ax.margins(y=0.1)
+        ax.set_title(stage.capitalize())
+        ax.set_xlabel("Predicted click rate")
+        ax.grid()
+    axes[0].set_ylabel("Observed / predicted clicks")
+    legend(figure, axes[0])
+    return figure
+
+
+def _reliability(ax: Axes, bins: Record, mark: Mark, label: str, dodge: float) -> None:
+    """One arm's bins with their intervals, and the true rate of each bin as a cross; all divided by the prediction."""
+    p, y, lo, hi, true = (floats(bins.get(key)) for key in ("p", "y", "lo", "hi", "true"))
+    usable = p > 0
+    x = p[usable] * dodge
+    if lo.size == p.size == hi.size:
+        ax.vlines(x, lo[usable] / p[usable], hi[usable] / p[usable], color=mark.colour, lw=1.4)
+    ax.plot(x, y[usable] / p[usable], color=mark.colour, ls=mark.line, marker=mark.marker, lw=1.2, label=label)
+    if true.size == p.size:
+        ax.plot(x, true[usable] / p[usable], "x", color=mark.colour, ms=5.5, mew=1.2)
+
+
+def _rate_ticks(ax: Axes, rates: NDArray[np.float64]) -> None:
+    """A log axis of rates with 1-2-5 ticks in per cent: powers of ten alone would leave most plots a single label."""
+    positive = rates[np.isfinite(rates) & (rates > 0)]
+    if not positive.size:
+        return
+    ax.set_xscale("log")
+    lo, hi = positive.min() / 1.3, positive.max() * 1.3
+    steps = np.outer(10.0 ** np.arange(-8, 1), (1, 2, 5) if hi < 150 * lo else (1,)).ravel()
+    ax.minorticks_off()
+    ax.set_xticks(steps[(steps >= lo) & (steps <= hi)])
+    ax.set_xlim(lo, hi)
+    percent_axis(ax.xaxis, sign=False)
+
+
+LEARNED = (("recall", "Recall@K"), ("logloss", "Logloss"))
+
+
+@styled
+def learning(results: Record) -> Figure:
+    """Recall and logloss of every arm over simulated days, with the seam where the arms part."""
+    looks, curves = marks(results), by_arm(results, "learning")
+    shown = [(key, label) for key, label in LEARNED if any(curve.get(key) for curve in curves.values())]
+    figure, axes = canvas(3.0, columns=max(1, len(shown)))
+    for ax, (key, label) in zip(axes, shown, strict=True):
+        for arm, curve in curves.items():
+            if curve.get(key):
+                day = floats(curve["day"])
+                band(ax, day, curve[key], looks[arm]._replace(marker=""), arm)
+                whole_days(ax, day)
+        ax.set_title(label)
+        ax.set_xlabel("Simulated day")
+        ax.grid(axis="y")
+        _seam(ax, next(iter(curves.values())))
+    legend(figure, axes[0])
+    return figure
+
+
+def _seam(ax: Axes, curve: Record) -> None:
+    """A line between the last burn-in day and the first test day, named on either side."""
+    day, phase = floats(curve["day"]), np.array(curve.get("phase") or ())
+    if phase.size != day.size or len(set(phase.tolist())) < 2:
+        return
+    spot = (day[phase != "test"].max() + day[phase == "test"].min()) / 2
+    ax.axvline(spot, color=MUTED, lw=0.9, ls=(0, (4, 3)))
+    for words, shift, side in (("burn-in", -4, "right"), ("test", 4, "left")):
+        ax.annotate(
+            words, (spot, 1.0), (shift, -1), xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha=side, va="top", fontsize=8, color=MUTED,
+        )  # fmt: skip
+
+
+@styled
+def mechanisms(results: Record) -> Figure:
+    """What each mechanism adds alone, with its interval and the paper's claim called."""
+    found = results["mechanisms"]["rows"]
+    figure, (ax,) = canvas(0.42 * len(found) + 0.8)
+    rows = []
+    for row in found:
+        ends = interval(row.get("ci"))
+        words = f"{wording.percent(row.get('lift'))}  ·  {row.get('word') or 'undecided'}"
+        side = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else ""
+        rows.append(
+            Row(str(row.get("mechanism") or row.get("arm")), float(floats([row.get("lift")])[0]), ends, words, side)
+        )
+    dot_rows(ax, rows)
+    percent_axis(ax.xaxis)
+    ax.set_xlabel("Lift of revenue over the control")
+    return figure
+
+
+@styled
+def references(results: Record) -> Figure:
+    """Revenue per 1,000 requests of the reference retrievers, from chance to the truth."""
+    rows = results["references"]["rows"]
+    looks = marks(results)
+    figure, (ax,) = canvas(0.38 * len(rows) + 0.8)
+    for place, row in enumerate(rows):
+        (money,), ends = floats([row.get("revenue_per_1000")]), interval(row.get("ci"))
+        mark = looks.get(str(row.get("retriever")))
+        ax.barh(place, np.nan_to_num(money), 0.6, color=mark.colour if mark else "#56b4e9")
+        if np.isfinite(ends).all():
+            ax.plot(ends, (place, place), color=INK, lw=1.6)
+        if np.isfinite(money):
+            edge = ends[1] if np.isfinite(ends).all() else money
+            words = wording.number(round(float(money), 1))
+            ax.annotate(words, (edge, place), (5, 0), textcoords="offset points", va="center", fontsize=9)
+    name_bars(ax, [str(row.get("retriever")) for row in rows])
+    _room_right(ax, 0.08)
+    ax.set_xlabel("Revenue per 1,000 requests (currency units)")
+    return figure
+
+
+# --- to disk --------------------------------------------------------------------------------------------------------
+
+
+def has_rows(results: Record, section: str) -> bool:
+    """Whether a section of kind `{"rows": [...]}` has any row."""
+    return bool((results.get(section) or {}).get("rows"))
+
+
+def drawable(results: Record, timing: Record) -> dict[str, Callable[[], Figure]]:
+    """The figures that this run has numbers for, by name, in the page's order."""
+    in_plane = any(
+        wording.known(revenue_per_1000(results, arm))
+        and ((timing.get("latency") or {}).get(arm) or {}).get("retrieval")
+        for arm in arms(results)
+    )
+    every: list[tuple[Any, Callable[..., Figure], tuple[Record, ...]]] = [
+        (results.get("metrics"), forest, (results,)),
+        ((results.get("per_day") or {}).get("day"), per_day, (results,)),
+        (has_rows(results, "ladder"), ladder, (results,)),
+        (by_arm(results, "funnel"), funnel, (results,)),
+        (in_plane, plane, (results, timing)),
+        (by_arm(results, "k_sweep"), k_sweep, (results, timing)),
+        (by_arm(results, "calibration"), calibration, (results,)),
+        (by_arm(results, "learning"), learning, (results,)),
+        (has_rows(results, "mechanisms"), mechanisms, (results,)),
+        (has_rows(results, "references"), references, (results,)),
+    ]
+    return {draw.__name__: functools.partial(draw, *args) for present, draw, args in every if present}
+
+
+def save(figure: Figure, kind: str) -> bytes:
+    """The figure as "svg" or "png" bytes, without dates; PNG on white, SVG clear so that a page's theme shows."""
+    import matplotlib as mpl
+
+    held = io.BytesIO()
+    plain: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    with mpl.rc_context(style()):
+        figure.savefig(held, format=kind, dpi=160, facecolor="none" if kind == "svg" else PAPER, metadata=plain)
+    return held.getvalue()
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Writes beside `path` and renames, so that an interrupted run leaves the old file or the new one, never half."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_bytes(content)
+    aside.replace(path)
+
+
+def draw_all(results: Record, timing: Record, out: Path) -> dict[str, str]:
+    """Draws every figure that the run has numbers for.
+
+    Args:
+        results: the dict of results.json (null for NaN); sections that are absent or null are skipped.
+        timing: the dict of timing.json; may be empty.
+        out: the run directory; `figures/NAME.png` and `figures/NAME.svg` are written in it.
+
+    Returns:
+        The SVG text of each figure by name, in the page's order.
+    """
+    folder = out / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {}
+    for name, draw in drawable(results, timing).items():
+        figure = draw()
+        svg = save(figure, "svg")
+        write_aside(folder / f"{name}.svg", svg)
+        write_aside(folder / f"{name}.png", save(figure, "png"))
+        drawn[name] = svg.decode()
+    return drawn
