@@ -1,6 +1,13 @@
-"""The models that CS3 is measured with and against: backbones, rankers, rivals. They know neither ``cs3`` nor the truth.
+"""The models that CS3 is measured with and against: towers, rankers, rivals. They know neither ``cs3`` nor the truth.
 
 One paper, one file; its header cites the paper and lists the departures. A retriever or ranker fits the protocols of
-``simulator.plugins`` by shape; the tower trainer offers a slot for *extras* (an object with ``read``, ``observe`` and
-``publish``), which somebody else fills.
+``simulator.plugins`` by shape.
+
+Reading order:
+
+1. ``features`` and ``counters``: what a model sees of a request and an ad; the online click rates that it may see.
+2. ``dssm``: the two-tower retriever, over ``tower`` (the network) and ``softmax`` (its second loss). ``extras`` is the
+   slot (``read``, ``observe``, ``publish``) that somebody else may fill.
+3. ``dnn``: the ranker.
+4. ``rowwise_adagrad``: the optimiser of the embedding tables.
 """

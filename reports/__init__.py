@@ -2,10 +2,10 @@
 
 Reading order:
 
-1. ``metrics``: AUC, recall, tau, calibration; ``statistics``: paired worlds, intervals, corrections; ``verdict``: the rule.
-   Pure functions of arrays; none sees a model or the world.
+1. ``metrics``: AUC, recall, tau, calibration; ``statistics``: paired worlds, intervals, corrections; ``verdict``: the
+   rule. Pure functions of arrays; none sees a model or the world.
 2. ``arms``: composes an arm from its spelling, e.g. ``dssm+cs3@dnn``.
 3. ``studies``: one question, one file.
-4. ``figures`` and ``page``: results in, pictures and one HTML file out.
+4. ``figures`` and ``page`` (with ``sections`` and ``wording``): results in, pictures and one HTML file out.
 5. ``cli``: ``cs3bench``.
 """
