@@ -1,0 +1,1 @@
+"""One question, one file; each study writes its run directory."""

@@ -1,0 +1,463 @@
+"""Question: on a real log, does a tower with CS3 predict clicks better than the same tower without?
+
+``cs3bench offline`` replays the log once per seed, test-then-train (``replay``), with every arm on the same rows, and
+measures AUC, GAUC and log loss on the test days. Beside the arms stand the ranker, which the towers learn from, and the
+smoothed averages, which they must beat. Days before the test are trained on in the same loop.
+
+A cell is one seed (and one ranker): it writes ``cells/*.npz``, and a run that was interrupted goes on from the cells
+that it finds. Results are the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy.special import expit
+
+from reports import arms, metrics, statistics
+from reports.studies.averages import smoothed_averages
+from reports.studies.replay import replay
+from simulator.config import Section
+from simulator.datasets.kuairand import KuaiRand, read_kuairand
+from simulator.plugins import nearest
+
+READERS = {"kuairand": read_kuairand}
+AVERAGES = {"averages: user + video": None, "averages: user + video + tab": "tab"}
+"""Row of the results -> context field that is averaged too."""
+MEASURES = ("auc", "gauc", "logloss")
+REPLICATES = 500
+"""Resamples of the bootstrap over users."""
+
+Array = npt.NDArray[Any]
+Scores = dict[str, Array]
+"""Row of the results -> float32 [n], its logit of each row of the log."""
+
+
+class OfflineConfig(Section):
+    """What is replayed and how.
+
+    Attributes:
+        data: name of a reader.
+        path: folder of the log.
+        arms: spellings of the arms, each compared with the one before it.
+        seeds: of the models' initialisation and negatives, a replay each.
+        label_wait: seconds from an impression to its label.
+        sync: seconds between publications.
+        retriever, modifiers, ranker: hyper-parameters of the arms' parts, where they differ from the defaults.
+    """
+
+    data: str = "kuairand"
+    path: str
+    arms: tuple[str, ...] = Field(default=("dssm-bare", "dssm", "dssm+cs3"), min_length=1)
+    seeds: tuple[int, ...] = Field(default=(1, 2, 3, 4, 5), min_length=1)
+    label_wait: int = Field(default=1800, ge=0)
+    sync: int = Field(default=1800, gt=0)
+    retriever: dict[str, Any] = Field(default_factory=dict)
+    modifiers: dict[str, Any] = Field(default_factory=dict)
+    ranker: dict[str, Any] = Field(default_factory=dict)
+
+
+def run(config: OfflineConfig, out: Path, *, jobs: int = 1, bar: bool = False) -> dict[str, Any]:
+    """Run the study, or what is left of it, and write its run directory.
+
+    Args:
+        config: what to replay.
+        out: the run directory: ``manifest.json``, ``cells/``, ``results.json``, ``timing.json``, ``figures/``,
+            ``index.html``.
+        jobs: worker processes, at least 1; the results do not depend on it.
+        bar: show a progress bar.
+
+    Returns:
+        The dict of ``results.json``.
+
+    Raises:
+        ValueError: for an unknown reader or arm, a log that cannot be read, or a directory that holds another run.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs == {jobs}, must be at least 1")
+    data = read(config)
+    groups = by_ranker(config.arms)
+    out.mkdir(parents=True, exist_ok=True)
+    _claim(out, manifest(config, data))
+    cells = [(seed, ranker) for seed in config.seeds for ranker in groups]
+    took = _replay_all(config, out, cells, len(data.impressions), jobs, bar)
+    results = assemble(config, data, [_load(out, seed, groups) for seed in config.seeds])
+    _write(out / "results.json", results)
+    _write(out / "timing.json", {"cells": {**_timed(out), **took}})
+    from reports.offline_page import write_page
+
+    write_page(results, out)
+    return results
+
+
+def read(config: OfflineConfig) -> KuaiRand:
+    """The log of a config.
+
+    Raises:
+        ValueError: for an unknown reader, or a log that cannot be read.
+    """
+    if config.data not in READERS:
+        raise ValueError(f"data == '{config.data}', must name a reader{nearest(config.data, READERS)}")
+    return READERS[config.data](config.path, label_wait=config.label_wait)
+
+
+def by_ranker(spellings: Sequence[str]) -> dict[str, list[str]]:
+    """Arms that share a ranker. It learns from the log alone, so it is equal in all of them and runs once for all."""
+    groups: dict[str, list[str]] = {}
+    for spelling in dict.fromkeys(spellings):
+        groups.setdefault(arms.parse(spelling).ranker, []).append(spelling)
+    return groups
+
+
+# --- cells: one seed, one ranker, its arms ---
+
+
+def cell(config: OfflineConfig, out: Path, seed: int, ranker: str) -> float:
+    """Replay the log for one seed and the arms of one ranker, and keep the scores; seconds that it took."""
+    import torch
+
+    started = time.perf_counter()
+    with _one_thread(torch):
+        data = read(config)
+        made = {
+            name: arms.make_arm(
+                name, data.catalog, seed, retriever=config.retriever, modifiers=config.modifiers, ranker=config.ranker
+            )
+            for name in by_ranker(config.arms)[ranker]
+        }
+        retrievers = {name: arm.retriever for name, arm in made.items()}
+        common = next(iter(made.values())).ranker
+        replayed = replay(data.impressions, common, retrievers, sync=config.sync, progress=_tell)
+    # The ranker's probability as a logit, so that every row of the results is one kind of number.
+    p = np.clip(replayed.pctr.astype(np.float64), 1e-7, 1 - 1e-7)
+    scores: dict[str, Any] = {f"ranker {ranker}": np.log(p / (1 - p)).astype(np.float32), **replayed.logit}
+    path = _cell_path(out, seed, ranker)
+    aside = path.with_name(f".{path.name}.part")
+    with aside.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **scores)
+    aside.replace(path)
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _one_thread(torch: Any) -> Iterator[None]:
+    """A cell computes with one thread, so that its numbers do not depend on the machine's cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _cell_path(out: Path, seed: int, ranker: str) -> Path:
+    # A ranker may be spelled "module:factory"; a file name may not.
+    return out / "cells" / f"seed-{seed}-{ranker.replace(':', '-').replace('/', '-')}.npz"
+
+
+def _load(out: Path, seed: int, groups: Mapping[str, Sequence[str]]) -> Scores:
+    scores: Scores = {}
+    for ranker in groups:
+        with np.load(_cell_path(out, seed, ranker)) as stored:
+            scores.update({name: stored[name] for name in stored.files})
+    return scores
+
+
+_done: Any = None
+"""Rows replayed by all workers so far, shared with the parent that draws the bar."""
+
+
+def _share(counter: Any) -> None:
+    global _done
+    _done = counter
+
+
+def _tell(rows: int) -> None:
+    if _done is not None:
+        with _done.get_lock():
+            _done.value += rows
+
+
+def _replay_all(
+    config: OfflineConfig, out: Path, cells: Sequence[tuple[int, str]], rows: int, jobs: int, bar: bool
+) -> dict[str, float]:
+    """Replay the cells that are not there yet; seconds by cell."""
+    from tqdm import tqdm
+
+    (out / "cells").mkdir(exist_ok=True)
+    left = [(seed, ranker) for seed, ranker in cells if not _cell_path(out, seed, ranker).exists()]
+    if not left:
+        return {}
+    context = multiprocessing.get_context("spawn")
+    counter = context.Value("q", 0)
+    pool = ProcessPoolExecutor(min(jobs, len(left)), mp_context=context, initializer=_share, initargs=(counter,))
+    futures: dict[Future[float], str] = {}
+    try:
+        futures = {pool.submit(cell, config, out, *key): f"{key[1]}, seed {key[0]}" for key in left}
+        waiting = set(futures)
+        with tqdm(total=rows * len(left), desc="replay", unit="row", unit_scale=True, disable=not bar) as drawn:
+            while waiting:
+                ended, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                drawn.update(counter.value - drawn.n)
+                for future in ended:
+                    future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return {futures[future]: round(future.result(), 1) for future in futures}
+
+
+# --- results ---
+
+
+def assemble(config: OfflineConfig, data: KuaiRand, scores: Sequence[Scores]) -> dict[str, Any]:
+    """The dict of ``results.json`` from the scores of every seed.
+
+    Args:
+        config: the run's.
+        data: the log.
+        scores: [seeds], in the order of ``config.seeds``.
+
+    Returns:
+        Plain numbers, lists and strings; None where a number does not exist.
+    """
+    log, test = data.impressions, data.test
+    columns = list(data.catalog.context)
+    floor = {
+        name: smoothed_averages(log, data.catalog.base_ctr, context=None if field is None else columns.index(field))
+        for name, field in AVERAGES.items()
+    }
+    models = [*[name for name in scores[0] if name.startswith("ranker ")], *dict.fromkeys(config.arms)]
+    by_name = {**{name: [logit] for name, logit in floor.items()}, **{m: [s[m] for s in scores] for m in models}}
+    kinds = dict.fromkeys(floor, "averages") | {m: "ranker" if m.startswith("ranker ") else "arm" for m in models}
+    measured = {
+        name: [measure(logit[test], log.label[test], log.user[test]) for logit in logits]
+        for name, logits in by_name.items()
+    }
+    dates = np.unique(data.date)
+    chain = list(dict.fromkeys(config.arms))
+    found: dict[str, Any] = _plain(
+        {
+            "schema": 1,
+            "study": "offline",
+            "data": {"name": config.data, **described(data)},
+            "seeds": list(config.seeds),
+            "label_wait": config.label_wait,
+            "sync": config.sync,
+            "rows": [
+                {
+                    "name": name,
+                    "kind": kinds[name],
+                    **{key: over_seeds([values[key] for values in found]) for key in MEASURES},
+                }
+                for name, found in measured.items()
+            ],
+            "contrasts": [
+                contrast(control, treatment, by_name, measured, data)
+                for control, treatment in itertools.pairwise(chain)
+            ],
+            "by_day": {
+                "date": dates.tolist(),
+                "test": [bool(day) for day in dates >= data.date[test].min()] if test.any() else [False] * len(dates),
+                "rows": [int((data.date == day).sum()) for day in dates],
+                "auc": {name: daily_auc(logits, data, dates) for name, logits in by_name.items()},
+            },
+        }
+    )
+    return found
+
+
+def measure(logit: Array, label: Array, user: Array) -> dict[str, float]:
+    """AUC, GAUC by user and log loss of rows [n]."""
+    grouped = metrics.gauc(logit, label, user)
+    return {
+        "auc": metrics.auc(logit, label),
+        "gauc": grouped.value,
+        "logloss": metrics.logloss(expit(logit.astype(np.float64)), label),
+    }
+
+
+def over_seeds(values: Sequence[float]) -> dict[str, Any]:
+    """Mean with its t interval over seeds; no interval with one value."""
+    known = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(known).all():
+        return {"mean": None, "ci": None, "per_seed": list(values)}
+    around = statistics.paired_difference(np.zeros_like(known), known)
+    return {"mean": around.effect, "ci": [around.lo, around.hi], "per_seed": list(values)}
+
+
+def contrast(
+    control: str,
+    treatment: str,
+    scores: Mapping[str, Sequence[Array]],
+    measured: Mapping[str, Sequence[Mapping[str, float]]],
+    data: KuaiRand,
+) -> dict[str, Any]:
+    """Treatment minus control: paired over seeds, and (AUC) over users, who are the larger source of chance.
+
+    Seeds tell what another initialisation would have given on the same test rows. Users tell what other users would
+    have given: the logits are averaged over seeds and whole users are resampled.
+    """
+    found: dict[str, Any] = {"control": control, "treatment": treatment, "n_seeds": len(measured[control])}
+    for key in MEASURES:
+        before, after = ([values[key] for values in measured[name]] for name in (control, treatment))
+        if not np.isfinite([before, after]).all():
+            found[key] = None
+            continue
+        paired = statistics.paired_difference(before, after)
+        found[key] = {"effect": paired.effect, "ci": [paired.lo, paired.hi], "p": paired.p}
+    test = data.test
+    label, user = data.impressions.label[test], data.impressions.user[test]
+    without, with_it = (np.mean([logit[test] for logit in scores[name]], axis=0) for name in (control, treatment))
+    resampled = statistics.paired_bootstrap(
+        metrics.auc_by_weight, without, with_it, label, user, REPLICATES, np.random.default_rng(0)
+    )
+    found["users"] = {"effect": resampled.diff, "ci": [resampled.lo, resampled.hi], "p": resampled.p}
+    return found
+
+
+def daily_auc(logits: Sequence[Array], data: KuaiRand, dates: Array) -> dict[str, list[float | None]]:
+    """AUC of each day, mean over seeds with its t interval."""
+    days = [data.date == day for day in dates]
+    label = data.impressions.label
+    found = [over_seeds([metrics.auc(logit[day], label[day]) for logit in logits]) for day in days]
+    lows, highs = ([None if one["ci"] is None else one["ci"][end] for one in found] for end in (0, 1))
+    return {"mean": [one["mean"] for one in found], "lo": lows, "hi": highs}
+
+
+def described(data: KuaiRand) -> dict[str, Any]:
+    """The log in numbers: sizes, what was dropped and why."""
+    report, test = data.report, data.test
+    return {
+        "users": data.catalog.users.rows,
+        "videos": data.catalog.ads.rows,
+        "rows": report.rows,
+        "duplicates": report.duplicates,
+        "earlier": report.earlier,
+        "kept": report.kept,
+        "train_rows": int((~test).sum()),
+        "test_rows": int(test.sum()),
+        "click_rate": report.click_rate,
+        "gauc_covered": _covered(data),
+        "history": report.history_source,
+        "malformed": [
+            {"file": m.file, "kind": m.kind, "count": m.count, "lines": list(m.lines)} for m in report.malformed
+        ],
+    }
+
+
+def _covered(data: KuaiRand) -> float:
+    """Share of the test rows whose user has both a click and none among them: what GAUC is about."""
+    label, user = data.impressions.label[data.test], data.impressions.user[data.test]
+    return metrics.gauc(np.zeros(label.size), label, user).covered
+
+
+def lines(results: Mapping[str, Any]) -> list[str]:
+    """The results as the lines of a table for a terminal: means with 95 % intervals over seeds, then the contrasts."""
+
+    def spelled(value: Mapping[str, Any]) -> str:
+        if value["mean"] is None:
+            return "n/a"
+        ends = [end for end in value["ci"] or () if end is not None]
+        return f"{value['mean']:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
+
+    data = results["data"]
+    width = max(len(row["name"]) for row in results["rows"]) + 2
+    text = [
+        f"{data['name']}: {data['test_rows']:,} test rows after {data['train_rows']:,}; "
+        f"{data['duplicates']:,} duplicates dropped, {sum(m['count'] for m in data['malformed']):,} malformed",
+        " " * width + "".join(f"{title:<26}" for title in ("AUC", "GAUC", "log loss")).rstrip(),
+    ]
+    text += [
+        (f"{row['name']:<{width}}" + "".join(f"{spelled(row[key]):<26}" for key in MEASURES)).rstrip()
+        for row in results["rows"]
+    ]
+    for pair in results["contrasts"]:
+        auc, users = pair["auc"], pair["users"]
+        if auc is not None and users["ci"][0] is not None:
+            text.append(
+                f"{pair['treatment']} - {pair['control']}: AUC {auc['effect']:+.4f}, "
+                f"95 % over users [{users['ci'][0]:+.4f}, {users['ci'][1]:+.4f}]"
+            )
+    return text
+
+
+# --- the run directory ---
+
+
+def manifest(config: OfflineConfig, data: KuaiRand) -> dict[str, Any]:
+    """What it takes to run the study again: the whole config, the versions, and a digest of the rows that were read."""
+    digest = hashlib.sha256()
+    for column in ("time", "user", "ad", "label", "context"):
+        digest.update(np.ascontiguousarray(getattr(data.impressions, column)).tobytes())
+    packages = ("cs3-bench", "numpy", "scipy", "pyarrow", "torch")
+    return {
+        "study": "offline",
+        # Where the log lies is not what it is: the digest is.
+        "config": config.model_dump(mode="json", exclude={"path"}),
+        "rows_sha256": digest.hexdigest(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+    }
+
+
+def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _claim(out: Path, ours: dict[str, Any]) -> None:
+    """Write the manifest, or see that the one that is there describes the same run."""
+    path = out / "manifest.json"
+    if not path.exists():
+        _write(path, ours)
+        return
+    try:
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    differing = [key for key in ours if key != "machine" and theirs.get(key) != json.loads(json.dumps(ours[key]))]
+    if differing:
+        raise ValueError(f"out == {str(out)!r}, must be empty or hold the same run; its {differing[0]} differs")
+
+
+def _timed(out: Path) -> dict[str, float]:
+    """Seconds of the cells of an earlier, interrupted run."""
+    path = out / "timing.json"
+    return json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else {}
+
+
+def _plain(value: Any) -> Any:
+    """The value with NaN as None and numpy numbers as Python's, fit for JSON."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """JSON, written aside and renamed."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(path)

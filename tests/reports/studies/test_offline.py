@@ -1,0 +1,181 @@
+"""The offline study on the tiny log: with fakes for the road, with the real models for the fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reports.offline_page import render
+from reports.studies import offline
+from reports.studies.offline import OfflineConfig, by_ranker, lines, over_seeds, run
+from simulator.config import validated
+from tests.data.make_kuairand_tiny import EXPECTED, FOLDER
+
+HERE = "tests.reports.studies.fakes"
+RANKER = f"@{HERE}:ranker"
+GOOD, BAD = f"{HERE}:retriever{RANKER}", f"{HERE}:contrary{RANKER}"
+
+
+def config(**values: object) -> OfflineConfig:
+    return OfflineConfig(**{"path": str(FOLDER), "arms": (BAD, GOOD), "seeds": (1, 2, 3), **values})
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("offline") / "run"
+
+
+@pytest.fixture(scope="module")
+def results(out: Path) -> dict:
+    return run(config(), out)
+
+
+def rows(results: dict) -> dict:
+    return {row["name"]: row for row in results["rows"]}
+
+
+def test_the_run_directory_is_whole(results: dict, out: Path) -> None:
+    assert json.loads((out / "results.json").read_text()) == results
+    names = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    assert {"manifest.json", "results.json", "timing.json", "index.html", "figures/by_day.svg"} <= names
+    assert not [name for name in names if name.endswith(".part")]
+    assert len([name for name in names if name.endswith(".npz")]) == 3
+
+
+def test_measures_are_those_of_the_test_rows(results: dict, out: Path) -> None:
+    data = offline.read(config())
+    with np.load(next(iter(sorted((out / "cells").glob("seed-1-*"))))) as stored:
+        logit = stored[GOOD]
+    label = data.impressions.label
+    positives, negatives = logit[data.test & label], logit[data.test & ~label]
+    wins = (positives[:, None] > negatives).mean() + 0.5 * (positives[:, None] == negatives).mean()
+    assert rows(results)[GOOD]["auc"]["per_seed"][0] == pytest.approx(wins, abs=1e-9)
+    p = 1 / (1 + np.exp(-logit[data.test].astype(float)))
+    loss = -np.log(np.where(label[data.test], p, 1 - p)).mean()
+    assert rows(results)[GOOD]["logloss"]["per_seed"][0] == pytest.approx(loss, rel=1e-6)
+
+
+def test_rows_come_in_order_and_say_what_they_are(results: dict) -> None:
+    assert [row["kind"] for row in results["rows"]] == ["averages", "averages", "ranker", "arm", "arm"]
+    assert [row["name"] for row in results["rows"]][2:] == [f"ranker {HERE}:ranker", BAD, GOOD]
+    assert rows(results)[GOOD]["auc"]["mean"] > 0.55 > 0.45 > rows(results)[BAD]["auc"]["mean"]
+
+
+def test_averages_know_no_seed(results: dict) -> None:
+    for name in offline.AVERAGES:
+        assert len(rows(results)[name]["auc"]["per_seed"]) == 1
+        assert rows(results)[name]["auc"]["ci"] == [None, None]
+
+
+def test_a_contrast_has_its_sign_and_both_kinds_of_chance(results: dict) -> None:
+    (pair,) = results["contrasts"]
+    assert (pair["control"], pair["treatment"]) == (BAD, GOOD)
+    for found in (pair["auc"], pair["users"]):
+        lo, hi = found["ci"]
+        assert 0 < lo < found["effect"] < hi
+    assert pair["logloss"]["effect"] < 0
+    assert pair["n_seeds"] == 3
+
+
+def test_the_log_is_described(results: dict) -> None:
+    data = results["data"]
+    assert data["duplicates"] == EXPECTED["duplicates"]
+    assert sum(m["count"] for m in data["malformed"]) == EXPECTED["malformed"]
+    assert data["train_rows"] + data["test_rows"] == data["kept"]
+    assert sum(results["by_day"]["rows"]) == data["kept"]
+    assert results["by_day"]["test"] == [False] * 10 + [True] * 4
+
+
+def test_the_number_of_workers_changes_no_byte(results: dict, out: Path, tmp_path: Path) -> None:
+    run(config(), tmp_path / "two", jobs=2)
+    for name in ("results.json", "manifest.json", "index.html"):
+        assert (tmp_path / "two" / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_an_interrupted_run_goes_on(results: dict, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = tmp_path / "again"
+    run(config(), again)
+    kept, lost, *_ = sorted((again / "cells").iterdir())
+    stamp = kept.stat().st_mtime_ns
+    lost.unlink()
+    (again / "results.json").unlink()
+    assert run(config(), again) == results
+    assert kept.stat().st_mtime_ns == stamp
+    assert lost.exists()
+
+
+def test_another_run_is_not_written_over(results: dict, out: Path) -> None:
+    before = (out / "results.json").read_bytes()
+    with pytest.raises(ValueError, match="must be empty or hold the same run; its config differs"):
+        run(config(seeds=(1, 2)), out)
+    assert (out / "results.json").read_bytes() == before
+
+
+def test_one_seed_has_no_interval_and_still_a_page(tmp_path: Path) -> None:
+    results = run(config(seeds=(1,), arms=(GOOD,)), tmp_path / "one")
+    assert rows(results)[GOOD]["auc"]["ci"] == [None, None]
+    assert results["contrasts"] == []
+    assert not (tmp_path / "one" / "figures" / "contrasts.svg").exists()
+    assert "n/a" not in "\n".join(lines(results))
+
+
+def test_the_page_says_so_when_an_arm_is_below_the_averages(results: dict) -> None:
+    page = render(results, {})
+    assert "Not above the smoothed averages" in page
+    assert BAD in page.split("so no more than averages:")[1][:200]
+
+
+def test_lines_fit_a_terminal(results: dict) -> None:
+    text = lines(results)
+    assert any(line.startswith("averages: user + video + tab") for line in text)
+    assert any(line.startswith(f"{GOOD} - {BAD}: AUC +") for line in text)
+
+
+def test_arms_of_one_ranker_share_it() -> None:
+    assert by_ranker(("dssm", "dssm+cs3@dnn", GOOD, "dssm")) == {"dnn": ["dssm", "dssm+cs3@dnn"], RANKER[1:]: [GOOD]}
+
+
+def test_an_undefined_measure_is_none_not_nan() -> None:
+    assert over_seeds([0.5, float("nan")])["mean"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"data": "kuairnd"}, "did you mean 'kuairand'"),
+        ({"arms": ("dsm",)}, "did you mean 'dssm'"),
+        ({"path": "nowhere"}, "must be a folder"),
+    ],
+)
+def test_a_wrong_word_is_one_line(tmp_path: Path, values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        run(config(**values), tmp_path / "none")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match="unknown key 'label_wat'; did you mean 'label_wait'"):
+        validated(OfflineConfig, {"path": ".", "label_wat": 3}, "--set")
+
+
+def test_the_real_arms_replay_the_tiny_log(tmp_path: Path) -> None:
+    """Six hours apart, so that the test stays small; nothing is claimed of the scores but that they are numbers."""
+    small = {"embedding": 4, "hidden": (16, 64), "batch": 128}
+    results = run(
+        config(
+            arms=("dssm-bare", "dssm", "dssm+cs3"),
+            seeds=(1,),
+            sync=6 * 3600,
+            retriever={"embedding": 4, "hidden": (16,), "batch": 128, "negatives": 16},
+            ranker=small,
+        ),
+        tmp_path / "real",
+    )
+    assert [row["name"] for row in results["rows"]][2:] == ["ranker dnn", "dssm-bare", "dssm", "dssm+cs3"]
+    found = [row["auc"]["mean"] for row in results["rows"][2:]]
+    assert all(0.3 < value < 0.95 for value in found)
+    assert len(set(found)) == 4
