@@ -1,0 +1,242 @@
+"""The ``dnn`` ranker: embeddings + cross features -> 256-128-64 -> 1, with h_uv by the one rule of models.md 4.1.
+
+h = ReLU(last hidden Linear), the input of the last Linear, dropout off. Cross features are what towers cannot have:
+hashed segment x category and hour x category, the user's counts on the candidate's category as of the last sync, matches
+in the history, price match, and the product of the user's and the ad's embedding.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from baselines.counters import Counters
+from baselines.features import Events, FieldEmbedding, Fields, SideInput, mlp
+from baselines.rowwise_adagrad import RowwiseAdagrad
+from simulator.keyed_random import subseed
+from simulator.records import Catalog, Floats, Impressions, Keys, Ranked, Requests
+
+SLOTS = 64
+CROSS_DENSE = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankerConfig:
+    """Hyper-parameters of a ranker.
+
+    Attributes:
+        embedding: e; hidden: widths, the last one is dh, the width of h_uv.
+        batch: rows of a micro-batch at most; dropout: while training.
+        lr, table_lr, l2: as for the towers.
+    """
+
+    embedding: int = 16
+    hidden: tuple[int, ...] = (256, 128, 64)
+    batch: int = 512
+    dropout: float = 0.1
+    lr: float = 1e-3
+    table_lr: float = 3e-2
+    l2: float = 1e-5
+
+
+class Dnn(nn.Module):
+    """The network. Inputs of a pair are split by side, so that serving computes each side's share of layer one once."""
+
+    def __init__(self, catalog: Catalog, fields: Fields, config: RankerConfig, user_dense: int, ad_dense: int) -> None:
+        super().__init__()
+        e = config.embedding
+        self.embedding = FieldEmbedding(fields.rows, e)
+        self.crosses = FieldEmbedding(1 + (catalog.segments + _hours(catalog)) * catalog.categories, e)
+        self.user_in = e * (fields.user_fields + 2) + user_dense
+        self.ad_in = e * fields.ad_fields + ad_dense
+        pair_in = 2 * e + e + CROSS_DENSE
+        self.slot = nn.Parameter(torch.zeros(SLOTS, config.hidden[0]))
+        self.first = nn.Linear(self.user_in + self.ad_in + pair_in, config.hidden[0])
+        self.dropout = nn.Dropout(config.dropout)
+        # Sequential starts and ends with the ReLU of its neighbours' Linear: body(first(x)) is h.
+        self.body = nn.Sequential(
+            nn.ReLU(), self.dropout, *mlp(list(config.hidden), config.dropout), nn.ReLU(inplace=False)
+        )
+        self.head = nn.Linear(config.hidden[-1], 1)
+
+    def split(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Layer one's weight by side: user [h, user_in], ad [h, ad_in], pair [h, pair_in]."""
+        u, a = self.user_in, self.user_in + self.ad_in
+        w = self.first.weight
+        return w[:, :u], w[:, u:a], w[:, a:]
+
+    def pair(self, user_id: Tensor, ad_id: Tensor, codes: Tensor, dense: Tensor) -> Tensor:
+        """Cross inputs [B, pair_in]: hashed crosses, product of id embeddings, dense crosses."""
+        table = self.embedding.table
+        product = nn.functional.embedding(user_id, table, sparse=True) * nn.functional.embedding(ad_id, table, sparse=True)
+        hashed = nn.functional.embedding(codes, self.crosses.table, sparse=True).flatten(1)
+        return torch.cat([hashed, product * 10.0, dense], dim=1)
+
+    def forward(self, user: Tensor, ad: Tensor, pair: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
+        """Logit [B] and h [B, dh] from the inputs of the three parts, [B, ...] each, and the slot [B]."""
+        z = self.first(torch.cat([user, ad, pair], dim=1)) + self.slot[slot] * (slot > 0)[:, None]
+        h = self.body(z)
+        return self.head(h)[:, 0], h
+
+
+def _hours(catalog: Catalog) -> int:
+    return catalog.context.get("hour", 1)
+
+
+class DnnRanker:
+    """Trains online by BCE on impressions, publishes at sync, serves pctr at slot 0 and h_uv.
+
+    Args:
+        catalog: what may be known.
+        seed: (world seed, role) of the initialisation and of dropout.
+        config: hyper-parameters.
+    """
+
+    def __init__(self, catalog: Catalog, seed: int, config: RankerConfig) -> None:
+        self.catalog = catalog
+        self.config = config
+        self.counters = Counters(catalog)
+        self.fields = Fields(catalog)
+        user_dense = self.fields.user_dense + self.counters.user_width
+        ad_dense = self.fields.ad_dense + self.counters.ad_width
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(subseed(seed, "ranker"))
+            self.model = Dnn(catalog, self.fields, config, user_dense, ad_dense)
+        with torch.no_grad():
+            self.model.head.bias.fill_(float(np.log(catalog.base_ctr / (1 - catalog.base_ctr))))
+        tables = [p for name, p in self.model.named_parameters() if name.endswith("table")]
+        dense = [p for name, p in self.model.named_parameters() if not name.endswith("table")]
+        self._adam = torch.optim.Adam(dense, lr=config.lr, fused=True)
+        self._adagrad = RowwiseAdagrad(tables, lr=config.table_lr, l2=config.l2)
+        self._dropout_seed = subseed(seed, "ranker dropout")
+        self._steps = 0
+        self._hour_column = list(catalog.context).index("hour") if "hour" in catalog.context else None
+        self._ad_id = list(catalog.ads.codes).index("ad")
+        self._user_id = list(catalog.users.codes).index("user")
+        self.serving = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self._ad_side = torch.zeros(0)
+        self._ad_codes = torch.zeros(0, dtype=torch.int64)
+        self.sync(0)
+
+    @property
+    def hidden(self) -> int:
+        """dh, the width of h_uv."""
+        return self.config.hidden[-1]
+
+    @torch.no_grad()
+    def rank(self, requests: Requests, ads: Keys) -> Ranked:
+        """pctr at slot 0 and h_uv of ads [R, K]; pads get pctr 0."""
+        R, K = ads.shape
+        model = self.serving
+        events = Events.of(requests)
+        side = self._user_input(events)
+        w_user, _, w_pair = model.split()
+        # Layer one, side by side: the user's share once per request, the ad's once per sync, the pair's here.
+        of_user = nn.functional.linear(model.embedding(side), w_user, model.first.bias)
+        flat = np.maximum(ads, 0).reshape(-1)
+        repeated = Events(
+            np.repeat(events.user, K), np.repeat(events.time, K), np.repeat(events.context, K, axis=0)
+        )
+        codes, dense = self._crosses(repeated, flat)
+        index = torch.from_numpy(flat.astype(np.int64))
+        user_id = side.codes[:, self._user_id].repeat_interleave(K)
+        pair = model.pair(user_id, self._ad_codes[index], codes, dense)
+        z = torch.addmm(self._ad_side[index], pair, w_pair.T)
+        z = (z.view(R, K, -1) + of_user[:, None, :]).view(R * K, -1)
+        h = model.body(z)
+        p = torch.sigmoid(model.head(h)[:, 0]).numpy().reshape(R, K)
+        return Ranked(pctr=np.where(ads >= 0, p, 0.0).astype(np.float32), hidden=h.numpy().reshape(R, K, -1))
+
+    @torch.no_grad()
+    def sync(self, now: int) -> None:
+        """Publish counters and weights, and the ads' share of layer one."""
+        self.counters.publish(now)
+        self.serving.load_state_dict(self.model.state_dict())
+        A = self.catalog.ads.rows
+        side = self._ad_input(np.arange(A, dtype=np.int32), np.full(A, now))
+        self._ad_codes = side.codes[:, self._ad_id]
+        self._ad_side = self.serving.embedding(side) @ self.serving.split()[1].T
+
+    def update(self, impressions: Impressions) -> None:
+        """Learn from matured rows, micro-batch by micro-batch in event order."""
+        for first in range(0, len(impressions), self.config.batch):
+            rows = impressions[first : first + self.config.batch]
+            self._train(rows)
+            self.counters.update(rows)
+
+    def _train(self, rows: Impressions) -> None:
+        model = self.model
+        model.train()
+        events = Events.of(rows)
+        user, ad = self._user_input(events), self._ad_input(rows.ad, rows.time)
+        codes, dense = self._crosses(events, rows.ad)
+        pair = model.pair(user.codes[:, self._user_id], ad.codes[:, self._ad_id], codes, dense)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._dropout_seed + self._steps)
+            slot = torch.from_numpy(rows.slot.astype(np.int64))
+            logit, _ = model(model.embedding(user), model.embedding(ad), pair, slot)
+        loss = nn.functional.binary_cross_entropy_with_logits(logit, torch.from_numpy(rows.label).float())
+        self._adam.zero_grad()
+        self._adagrad.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._adam.step()
+        self._adagrad.step()
+        self._steps += 1
+
+    def _user_input(self, events: Events) -> SideInput:
+        return self.fields.user_side(events, self.counters.user_features(events.user, events.time))
+
+    def _ad_input(self, ads: npt.NDArray[Any], time: npt.NDArray[np.int64]) -> SideInput:
+        return self.fields.ad_side(ads, self.counters.ad_features(ads, time))
+
+    def _crosses(self, events: Events, ads: Keys) -> tuple[Tensor, Tensor]:
+        """Codes [B, 2] of the hashed crosses and the dense crosses [B, 6] of rows (user, ad)."""
+        c = self.catalog
+        category = c.category[ads]
+        segment = c.segment[events.user] * c.categories + category
+        hour = events.context[:, self._hour_column] if self._hour_column is not None else 0
+        codes = np.stack([1 + segment, 1 + c.segments * c.categories + hour * c.categories + category], axis=1)
+        counts = self.counters.user_category(events.user, category, events.time)
+        items = c.history.as_of(events.user, events.time)
+        known = items >= 0
+        length = np.maximum(known.sum(axis=1), 1)
+        same = ((c.category[items] == category[:, None]) & known).sum(axis=1) / length
+        seen = (items == ads[:, None]).any(axis=1)
+        liked = np.where(known, c.price[items], 0.0).sum(axis=1) / length
+        dense = np.stack(
+            [counts[:, 0], counts[:, 1], same * 4, seen, np.abs(c.price[ads] - liked), c.price[ads] * liked], axis=1
+        )
+        return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(dense.astype(np.float32))
+
+    def snapshot(self) -> dict[str, Any]:
+        """All state, copied: weights, optimisers, counters, published state."""
+        return {
+            "model": copy.deepcopy(self.model.state_dict()),
+            "serving": copy.deepcopy(self.serving.state_dict()),
+            "ad_side": self._ad_side.clone(),
+            "adam": copy.deepcopy(self._adam.state_dict()),
+            "adagrad": copy.deepcopy(self._adagrad.state_dict()),
+            "counters": self.counters.snapshot(),
+            "steps": self._steps,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a :meth:`snapshot`; what follows is bit-equal."""
+        self.model.load_state_dict(state["model"])
+        self.serving.load_state_dict(state["serving"])
+        self._ad_side = state["ad_side"].clone()
+        self._adam.load_state_dict(copy.deepcopy(state["adam"]))
+        self._adagrad.load_state_dict(copy.deepcopy(state["adagrad"]))
+        self.counters.restore(state["counters"])
+        self._steps = state["steps"]
+
+
+def dnn(catalog: Catalog, seed: int, **params: Any) -> DnnRanker:
+    """Entry point ``dnn``. ``params`` are RankerConfig's."""
+    return DnnRanker(catalog, seed, replace(RankerConfig(), **params))

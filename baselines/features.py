@@ -1,0 +1,145 @@
+"""Catalog -> tensors: every field of a side in one embedding table, codes offset so that one gather serves all fields.
+
+Letters: B rows, F fields of a side, L history length, e embedding width.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from simulator.records import Catalog, Floats, Impressions, Keys, Requests
+
+
+class Events(NamedTuple):
+    """Who, what and when of some rows: what both a request and an impression can say before any feedback.
+
+    Attributes:
+        user: int32 [B].
+        time: int64 [B].
+        context: int32 [B, C].
+    """
+
+    user: Keys
+    time: npt.NDArray[np.int64]
+    context: Keys
+
+    @classmethod
+    def of(cls, rows: Requests | Impressions) -> Events:
+        """The part of a record that is known before feedback."""
+        return cls(rows.user, rows.time, rows.context)
+
+
+class SideInput(NamedTuple):
+    """Input of one tower.
+
+    Attributes:
+        codes: int64 [B, F], rows of the embedding table.
+        bags: int64 [B, 2L] history rows of the table (ad and category of each item), or None on the ad side.
+        dense: float32 [B, D].
+    """
+
+    codes: Tensor
+    bags: Tensor | None
+    dense: Tensor
+
+
+class Fields:
+    """The layout of one embedding table for users, context and ads, and the static inputs as arrays."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        offset = 1  # row 0 is the pad of the history bags
+        users, offset = _stack(catalog.users.codes, catalog.users.sizes, offset)
+        self._context_offset = offset + np.concatenate([[0], np.cumsum(list(catalog.context.values()))[:-1]])
+        self._context_offset = self._context_offset.astype(np.int64)
+        offset += sum(catalog.context.values())
+        ads, offset = _stack(catalog.ads.codes, catalog.ads.sizes, offset)
+        self.rows = offset
+        """Rows that the embedding table needs."""
+        self._users, self._ads = users, ads
+        names = list(catalog.ads.codes)
+        # The history reads the same rows as the ad side: what is learned of an ad is learned of a past engagement.
+        self._item_rows = ads[:, [names.index("ad"), names.index("category")]]
+        self.user_fields = users.shape[1] + len(catalog.context)
+        self.ad_fields = ads.shape[1]
+        self.user_dense = catalog.users.dense.shape[1]
+        self.ad_dense = catalog.ads.dense.shape[1]
+
+    def user_side(self, events: Events, extra: Floats) -> SideInput:
+        """Input of the user tower; ``extra`` float32 [B, w] joins the dense part (the counters; w may be 0)."""
+        context = events.context.astype(np.int64) + self._context_offset
+        codes = np.concatenate([self._users[events.user], context], axis=1)
+        items = self._catalog.history.as_of(events.user, events.time)
+        bags = np.where((items >= 0)[..., None], self._item_rows[items], 0).reshape(len(items), -1)
+        dense = np.concatenate([self._catalog.users.dense[events.user], extra], axis=1)
+        return SideInput(torch.from_numpy(codes), torch.from_numpy(bags), torch.from_numpy(dense))
+
+    def ad_side(self, ads: npt.NDArray[np.integer], extra: Floats) -> SideInput:
+        """Input of the ad tower."""
+        dense = np.concatenate([self._catalog.ads.dense[ads], extra], axis=1)
+        return SideInput(torch.from_numpy(self._ads[ads]), None, torch.from_numpy(dense))
+
+
+def _stack(codes: dict[str, Keys], sizes: dict[str, int], offset: int) -> tuple[npt.NDArray[np.int64], int]:  # type: ignore[misc]
+    columns = []
+    for name, values in codes.items():
+        columns.append(values.astype(np.int64) + offset)
+        offset += sizes[name]
+    return np.stack(columns, axis=1), offset
+
+
+class FieldEmbedding(nn.Module):
+    """One sparse table for all fields; the history is the mean of its items' rows.
+
+    Args:
+        rows: rows of the table; row 0 is the pad and stays zero.
+        width: e.
+        std: of the normal initialisation.
+    """
+
+    def __init__(self, rows: int, width: int, std: float = 0.05) -> None:
+        super().__init__()
+        self.width = width
+        self.table = nn.Parameter(torch.randn(rows, width) * std)
+        with torch.no_grad():
+            self.table[0] = 0.0
+
+    def forward(self, x: SideInput) -> Tensor:
+        """[B, F * e + (2 e with a history) + D]: embeddings, pooled history, dense features."""
+        parts = [nn.functional.embedding(x.codes, self.table, sparse=True).flatten(1)]
+        if x.bags is not None:
+            # ad rows and category rows alternate: pool them apart
+            for kind in (0, 1):
+                bag = x.bags[:, kind::2].contiguous()
+                parts.append(nn.functional.embedding_bag(bag, self.table, mode="mean", sparse=True, padding_idx=0))
+        parts.append(x.dense)
+        return torch.cat(parts, dim=1)
+
+
+def mlp(widths: list[int], dropout: float = 0.0) -> nn.Sequential:
+    """Linear-ReLU-...-Linear through ``widths``; no activation after the last, dropout after each ReLU if asked for."""
+    layers: list[nn.Module] = []
+    for i, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        layers.append(nn.Linear(n_in, n_out))
+        if i < len(widths) - 2:
+            layers.append(nn.ReLU())
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+def widened(linear: nn.Linear, extra: int) -> nn.Linear:
+    """``linear`` with ``extra`` more inputs whose weights are zero: equal output until they learn."""
+    if extra == 0:
+        return linear
+    wide = nn.Linear(linear.in_features + extra, linear.out_features)
+    with torch.no_grad():
+        wide.weight.zero_()
+        wide.weight[:, : linear.in_features] = linear.weight
+        wide.bias.copy_(linear.bias)
+    return wide

@@ -1,0 +1,292 @@
+"""The trainer and server of any single-vector two-tower retriever: losses, online steps, publication, exact search.
+
+A backbone (one paper, one file) hands it a ``TwoTower``; ``cs3`` or a control fills the slot ``extras``. The order of one
+micro-batch is models.md 1.6:
+
+    1 read extras   2 forward   3 the ranker's hidden vector comes with the row   4 losses, step   5, 6 extras observe
+
+Letters: B rows, Q distinct requests, d tower width, A ads.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from baselines.counters import Counters
+from baselines.extras import Extras
+from baselines.features import Events, Fields, SideInput
+from baselines.rowwise_adagrad import RowwiseAdagrad
+from baselines.softmax import StreamingFrequency, against_uniform, in_batch
+from simulator.keyed_random import subseed
+from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Requests
+
+SLOTS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerConfig:
+    """Hyper-parameters of a two-tower retriever and its online training.
+
+    Attributes:
+        embedding: e, width of a field's embedding.
+        hidden: widths of the hidden layers of both towers.
+        width: d, width of the output.
+        batch: rows of a micro-batch at most.
+        lr: of Adam on dense weights; table_lr: of row-wise Adagrad on embeddings; l2: on the embedding rows of the batch.
+        softmax: weight of the two softmax terms; negatives: uniform draws per batch; temperature: of the softmax.
+        gain: start of the learned gain on the cosine.
+        counters: feed the online counters.
+    """
+
+    embedding: int = 16
+    hidden: tuple[int, ...] = (256, 128)
+    width: int = 64
+    batch: int = 512
+    lr: float = 1e-3
+    table_lr: float = 3e-2
+    l2: float = 1e-5
+    softmax: float = 0.1
+    negatives: int = 256
+    temperature: float = 0.1
+    gain: float = 10.0
+    counters: bool = True
+
+
+class TwoTower(nn.Module):
+    """A pair of towers and the head ``logit = softplus(rho) cos(u, v) + bias (+ slot bias while training)``.
+
+    Args:
+        user, item: modules ``tower(side_input, extras) -> [B, d]``, unit length.
+        gain, base_ctr: start of the head.
+    """
+
+    def __init__(self, user: nn.Module, item: nn.Module, *, gain: float, base_ctr: float) -> None:
+        super().__init__()
+        self.user = user
+        self.item = item
+        self.rho = nn.Parameter(torch.tensor(float(np.log(np.expm1(gain)))))
+        self.bias = nn.Parameter(torch.tensor(float(np.log(base_ctr / (1 - base_ctr)))))
+        # Position bias is the head's, not the towers': slot 0 is served.
+        self.slot = nn.Parameter(torch.zeros(SLOTS))
+
+    def gain(self) -> Tensor:
+        """g > 0, scalar."""
+        return nn.functional.softplus(self.rho)
+
+
+class Cost(NamedTuple):
+    """What serving costs: bytes per item in the index, FLOP per request of the user tower and of the flat scan."""
+
+    item_bytes: int
+    user_flops: int
+    scan_flops: int
+
+
+class TowerRetriever:
+    """Trains online, publishes at sync, serves exact revenue-aware inner-product search (models.md 3.2).
+
+    Args:
+        catalog: what may be known.
+        seed: of the negatives' generator.
+        model: the towers, already with room for the extras' widths.
+        fields: layout of the embedding table that the towers read.
+        config: hyper-parameters.
+        extras: filler of the slot, or None.
+    """
+
+    def __init__(
+        self, catalog: Catalog, seed: int, model: TwoTower, fields: Fields, config: TowerConfig, extras: Extras | None
+    ) -> None:
+        self.catalog = catalog
+        self.config = config
+        self.model = model
+        self.fields = fields
+        self.extras = extras
+        if extras is not None:
+            extras.wrap(model.user, model.item)
+        self.counters = Counters(catalog) if config.counters else None
+        tables = [p for name, p in model.named_parameters() if name.endswith("table")]
+        dense = [p for name, p in model.named_parameters() if not name.endswith("table")]
+        self._adam = torch.optim.Adam(dense, lr=config.lr, fused=True)
+        self._adagrad = RowwiseAdagrad(tables, lr=config.table_lr, l2=config.l2)
+        self._frequency = StreamingFrequency(catalog.ads.rows, start=catalog.ads.rows / config.batch)
+        self._generator = torch.Generator().manual_seed(subseed(seed, "negatives"))
+        self._all_ads = np.arange(catalog.ads.rows, dtype=np.int32)
+        self.serving = copy.deepcopy(model).eval().requires_grad_(False)
+        self._items = torch.zeros(catalog.ads.rows, config.width)
+        self._now = 0
+        self.sync(0)
+
+    # --- serving: published state only -------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_users(self, requests: Requests) -> Tensor:
+        """Unit user vectors [R, d] by published weights, counters and extras."""
+        extras = None
+        if self.extras is not None:
+            extras = self.extras.published_users(torch.from_numpy(requests.user.astype(np.int64)))
+        u: Tensor = self.serving.user(self._user_input(Events.of(requests)), extras)
+        return u
+
+    @torch.no_grad()
+    def logits(self, requests: Requests) -> Tensor:
+        """Published logits of all ads at slot 0 -> [R, A]."""
+        return self.encode_users(requests) @ self._items.T * self.serving.gain() + self.serving.bias
+
+    def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
+        """Exact top ``k`` by logit + log bid over the eligible ads."""
+        logits = self.logits(requests)
+        money = logits + torch.from_numpy(offers.log_bid())
+        best, ads = money.topk(min(k, money.shape[1]), dim=1)
+        legal = torch.isfinite(best).numpy()
+        found = logits.gather(1, ads).numpy()
+        return Candidates(
+            ad=np.where(legal, ads.numpy(), -1).astype(np.int32),
+            logit=np.where(legal, found, np.nan).astype(np.float32),
+            explored=np.zeros(legal.shape, dtype=bool),
+        )
+
+    @torch.no_grad()
+    def score(self, requests: Requests, ads: Keys) -> Floats:
+        """Published logits of ads [R, n]; pads get the last ad's."""
+        u = self.encode_users(requests)
+        v = self._items[torch.from_numpy(ads.astype(np.int64))]
+        logit = torch.einsum("rd,rnd->rn", u, v) * self.serving.gain() + self.serving.bias
+        return np.asarray(logit.numpy(), dtype=np.float32)
+
+    @torch.no_grad()
+    def sync(self, now: int) -> None:
+        """Publish weights, counters, extras and the item vectors, all at once."""
+        self._now = now
+        if self.counters is not None:
+            self.counters.publish(now)
+        if self.extras is not None:
+            self.extras.publish(now)
+        self.serving.load_state_dict(self.model.state_dict())
+        items = None if self.extras is None else self.extras.published_items()
+        self._items = self.serving.item(self._item_input(self._all_ads, np.full(self._all_ads.size, now)), items)
+
+    # --- training ------------------------------------------------------------------------------------------------
+
+    def update(self, impressions: Impressions) -> None:
+        """Learn from matured rows, micro-batch by micro-batch in event order."""
+        for first in range(0, len(impressions), self.config.batch):
+            rows = impressions[first : first + self.config.batch]
+            self._train(rows)
+            if self.counters is not None:
+                self.counters.update(rows)
+
+    def _train(self, rows: Impressions) -> None:
+        """One micro-batch in the order of models.md 1.6."""
+        config, model = self.config, self.model
+        # Rows of one request share the user side: encode it once.
+        first = np.concatenate([[True], rows.request[1:] != rows.request[:-1]])
+        row_request = torch.from_numpy(np.cumsum(first) - 1)
+        heads = Events(rows.user[first], rows.time[first], rows.context[first])
+        users, ads = torch.from_numpy(rows.user.astype(np.int64)), torch.from_numpy(rows.ad.astype(np.int64))
+        label = torch.from_numpy(rows.label)
+        drawn = torch.randint(self.catalog.ads.rows, (config.negatives,), generator=self._generator)
+        all_ads = torch.cat([ads, drawn])
+        # Drawn ads are read as of the batch's last row.
+        ad_time = np.concatenate([rows.time, np.full(config.negatives, rows.time[-1])])
+
+        # 1: read
+        user_extra = item_extra = None
+        if self.extras is not None:
+            padded = torch.cat([users, users[-1:].expand(config.negatives)])
+            read_u, item_extra = self.extras.read(padded, all_ads, torch.from_numpy(ad_time))
+            user_extra = read_u[: len(rows)][torch.from_numpy(first)]
+        # 2: forward
+        u = model.user(self._user_input(heads), user_extra)[row_request]
+        v_all = model.item(self._item_input(all_ads.numpy(), ad_time), item_extra)
+        v, v_drawn = v_all[: len(rows)], v_all[len(rows) :]
+        slot = torch.from_numpy(rows.slot.astype(np.int64))
+        # slot 0 is the reference: its bias is the head's
+        slot_bias = model.slot[slot] * (slot > 0)
+        logit = model.gain() * (u * v).sum(dim=1) + model.bias + slot_bias
+        # 4: losses and step (3 happened when the ranker scored the row)
+        loss = nn.functional.binary_cross_entropy_with_logits(logit, label.float())
+        won = label.nonzero()[:, 0]
+        if config.softmax and len(won):
+            loss = loss + config.softmax * self._softmax(u[won], v[won], v_drawn, users[won], ads[won], drawn)
+        self._adam.zero_grad()
+        self._adagrad.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._adam.step()
+        self._adagrad.step()
+        if len(won):
+            self._frequency.update(ads[won])
+        # 5, 6: write what was computed before the step
+        if self.extras is not None:
+            hidden = torch.from_numpy(rows.hidden.astype(np.float32))
+            self.extras.observe(users, ads, label, u.detach(), v.detach(), hidden, int(rows.time[-1]))
+
+    def _softmax(self, u: Tensor, v: Tensor, v_drawn: Tensor, users: Tensor, ads: Tensor, drawn: Tensor) -> Tensor:
+        tau = self.config.temperature
+        scores = u @ v.T / tau
+        batch = in_batch(scores, users, ads, self._frequency.log_q(ads))
+        return batch + against_uniform(scores.diagonal(), u @ v_drawn.T / tau, ads, drawn)
+
+    # --- inputs --------------------------------------------------------------------------------------------------
+
+    def _user_input(self, events: Events) -> SideInput:
+        if self.counters is None:
+            return self.fields.user_side(events, np.zeros((events.user.size, 0), dtype=np.float32))
+        return self.fields.user_side(events, self.counters.user_features(events.user, events.time))
+
+    def _item_input(self, ads: npt.NDArray[Any], time: npt.NDArray[np.int64]) -> SideInput:
+        if self.counters is None:
+            return self.fields.ad_side(ads, np.zeros((ads.size, 0), dtype=np.float32))
+        return self.fields.ad_side(ads, self.counters.ad_features(ads, time))
+
+    # --- state ---------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """All state, copied; `restore` continues bit-equal."""
+        return {
+            "model": copy.deepcopy(self.model.state_dict()),
+            "serving": copy.deepcopy(self.serving.state_dict()),
+            "items": self._items.clone(),
+            "adam": copy.deepcopy(self._adam.state_dict()),
+            "adagrad": copy.deepcopy(self._adagrad.state_dict()),
+            "frequency": self._frequency.snapshot(),
+            "generator": self._generator.get_state(),
+            "counters": None if self.counters is None else self.counters.snapshot(),
+            "extras": None if self.extras is None else self.extras.snapshot(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a :meth:`snapshot`."""
+        self.model.load_state_dict(state["model"])
+        self.serving.load_state_dict(state["serving"])
+        self._items = state["items"].clone()
+        self._adam.load_state_dict(copy.deepcopy(state["adam"]))
+        self._adagrad.load_state_dict(copy.deepcopy(state["adagrad"]))
+        self._frequency.restore(state["frequency"])
+        self._generator.set_state(state["generator"])
+        if self.counters is not None:
+            self.counters.restore(state["counters"])
+        if self.extras is not None:
+            self.extras.restore(state["extras"])
+
+    def cost(self) -> Cost:
+        """Bytes per ad, FLOP of one user encoding and of one exact scan (2 x multiply-adds)."""
+        d, A = self.config.width, self.catalog.ads.rows
+        return Cost(item_bytes=4 * d, user_flops=linear_flops(self.serving.user), scan_flops=2 * d * A)
+
+
+def linear_flops(module: nn.Module) -> int:
+    """FLOP of the linear layers of one forward pass at batch 1; a layer that declares ``flops`` speaks for itself."""
+    own = getattr(module, "flops", None)
+    if own is not None:
+        return int(own() if callable(own) else own)
+    if isinstance(module, nn.Linear):
+        return 2 * module.in_features * module.out_features
+    return sum(linear_flops(child) for child in module.children())

@@ -1,0 +1,96 @@
+"""An arm from its spelling: ``backbone+modifier+...@ranker``, e.g. ``dssm``, ``dssm+cas+cms``, ``dssm+cs3@dnn``.
+
+``baselines`` offers the tower trainer with a slot for extras, ``cs3`` fills it; neither knows the other. They meet here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make
+from simulator.records import Catalog
+
+DEFAULT_RANKER = "dnn"
+ORACLE = "oracle"
+"""A retriever that a study builds with the world in hand; it has no factory."""
+WIDTH = 64
+"""d = dh of models.md 2.2: width of the towers' output and of the ranker's hidden vector."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spelling:
+    """The parts of an arm's name."""
+
+    name: str
+    backbone: str
+    modifiers: tuple[str, ...]
+    ranker: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A composed arm: its own retriever and its own ranker."""
+
+    name: str
+    retriever: Retriever
+    ranker: Ranker
+
+
+def parse(spelling: str) -> Spelling:
+    """Split a spelling and check that every part can be made.
+
+    Raises:
+        ValueError: one line with the part that is unknown and the nearest right name.
+    """
+    towers, _, ranker = spelling.partition("@")
+    backbone, *modifiers = towers.split("+")
+    if not backbone:
+        raise ValueError(f"arm == '{spelling}', must be spelled backbone+modifier+...@ranker")
+    if backbone != ORACLE:
+        make(backbone, RETRIEVERS)
+    for modifier in modifiers:
+        make(modifier, MODIFIERS)
+    make(ranker or DEFAULT_RANKER, RANKERS)
+    if len(set(modifiers)) < len(modifiers):
+        raise ValueError(f"arm == '{spelling}', must name each modifier once")
+    return Spelling(name=spelling, backbone=backbone, modifiers=tuple(modifiers), ranker=ranker or DEFAULT_RANKER)
+
+
+def make_retriever(
+    spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any], modifier_params: Mapping[str, Any]
+) -> Retriever:
+    """The retriever of an arm; seeds depend on (world seed, role), never on the arm's name."""
+    factory = make(spelling.backbone, RETRIEVERS)
+    takes = params if spelling.backbone.startswith("dssm") else {}
+    if not spelling.modifiers:
+        return factory(catalog, seed, **takes)  # type: ignore[no-any-return]
+    from cs3.extras import CS3Extras, merge
+
+    config = merge([make(name, MODIFIERS)(**modifier_params) for name in spelling.modifiers])
+    extras = CS3Extras(config, users=catalog.users.rows, items=catalog.ads.rows, width=WIDTH, hidden=WIDTH)
+    return factory(catalog, seed, extras=extras, **takes)  # type: ignore[no-any-return]
+
+
+def make_ranker(spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any]) -> Ranker:
+    """The ranker of an arm."""
+    return make(spelling.ranker, RANKERS)(catalog, seed, **params)  # type: ignore[no-any-return]
+
+
+def make_arm(
+    spelling: str,
+    catalog: Catalog,
+    seed: int,
+    *,
+    retriever: Mapping[str, Any] | None = None,
+    modifiers: Mapping[str, Any] | None = None,
+    ranker: Mapping[str, Any] | None = None,
+) -> Arm:
+    """A whole arm by its spelling, with optional hyper-parameters of its parts."""
+    parts = parse(spelling)
+    return Arm(
+        name=spelling,
+        retriever=make_retriever(parts, catalog, seed, retriever or {}, modifiers or {}),
+        ranker=make_ranker(parts, catalog, seed, ranker or {}),
+    )
