@@ -1,1 +1,8 @@
-"""One question, one file; each study writes its run directory."""
+"""The studies, one question a file.
+
+- ``ab``: does the treatment earn more than the control? (``cs3bench ab``)
+- ``cells``: what one worker computes: a world's burn-in, an arm's market.
+- ``evaluation``: the measures that need the truth or a frozen evaluation ranker.
+- ``summary``: cells in, ``results.json`` out.
+- ``offline``: does it learn on a real log? (``cs3bench offline``)
+"""

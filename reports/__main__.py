@@ -1,0 +1,5 @@
+"""``python -m reports`` is ``cs3bench``."""
+
+from reports.cli import main
+
+main()

@@ -1,0 +1,226 @@
+"""``cs3bench``: the command line. Heavy modules are imported by the command that needs them, so ``--help`` is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+try:
+    import click
+except ImportError:  # `cs3` alone is installed: say what is missing, in one line
+    print("cs3bench: error: the suite is not installed, run: pip install 'cs3-bench[suite]'", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2) from None
+
+SCENARIO = "quickstart"
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="cs3-bench", prog_name="cs3bench")
+def cs3bench() -> None:
+    """Simulated A/B tests of two-tower ad retrieval, with and without CS3 (arXiv 2604.19269).
+
+    \b
+    cs3bench ab                          dssm against dssm+cs3 in five twin worlds, a verdict and a page
+    cs3bench ab --treatment dssm+cms     one mechanism alone
+    cs3bench offline --data kuairand --path DIR
+                                         the same models on a real log
+    """
+
+
+@cs3bench.command()
+@click.option("--scenario", default=SCENARIO, show_default=True, help="Name, or path of a TOML file.")
+@click.option("--control", default="dssm", show_default=True, help="Arm: backbone+modifier+...@ranker.")
+@click.option("--treatment", default="dssm+cs3", show_default=True, help="Arm that is compared with it.")
+@click.option("--small", is_flag=True, help="The scenario's small form: a minute, too noisy to decide.")
+@click.option("--worlds", type=click.IntRange(1), help="Number of twin worlds.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the first world; the others follow it.")
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/...]")
+@click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of the scenario.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def ab(
+    scenario: str,
+    control: str,
+    treatment: str,
+    small: bool,
+    worlds: int | None,
+    seed: int | None,
+    jobs: int | None,
+    out: Path | None,
+    sets: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Compare two arms by the true effect: the whole market twice, once per arm, with common luck.
+
+    An interrupted run resumes when the same command is given again.
+    """
+    from reports.arms import parse
+    from simulator.scenario import load
+
+    for spelling in (control, treatment):
+        parse(spelling)
+    extra = [f"run.worlds={worlds}"] * (worlds is not None) + [f"run.seed={seed}"] * (seed is not None)
+    resolved = load(scenario, small=small, sets=[*sets, *extra])
+    from reports.studies.ab import Plan, run_ab
+
+    plan = Plan(scenario=resolved, control=control, treatment=treatment, small=small, command=_command())
+    root, results = run_ab(plan, out, jobs or os.cpu_count() or 1, quiet=quiet)
+    click.echo(_table(results))
+    click.echo(f"\npage: {_page(root)}")
+
+
+@cs3bench.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def list_(as_json: bool) -> None:
+    """What there is: scenarios, retrievers, modifiers, rankers."""
+    from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, registered
+    from simulator.scenario import names
+
+    found = {
+        "scenarios": names(),
+        "retrievers": [*sorted(registered(RETRIEVERS)), "oracle"],
+        "modifiers": sorted(registered(MODIFIERS)),
+        "rankers": sorted(registered(RANKERS)),
+    }
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for kind, all_names in found.items():
+        click.echo(f"{kind:<11} {', '.join(all_names)}")
+    click.echo("\nAn arm is spelled retriever+modifier+...@ranker, e.g. dssm+cas+cms or dssm+cs3@dnn;")
+    click.echo("yours is spelled package.module:factory.")
+
+
+@cs3bench.command()
+@click.argument("scenario", default=SCENARIO)
+@click.option("--small", is_flag=True, help="The scenario's small form.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--days", type=click.IntRange(1), default=2, show_default=True, help="Days of logging to look at.")
+@click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of the scenario.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def world(scenario: str, small: bool, seed: int, days: int, sets: tuple[str, ...], as_json: bool) -> None:
+    """The world card: stylised facts of a scenario's world beside those of real logs."""
+    from simulator.scenario import load
+
+    resolved = load(scenario, small=small, sets=sets)
+    from reports.studies.card import card, lines
+
+    facts = card(resolved, seed, days)
+    click.echo(json.dumps(facts, indent=1) if as_json else lines(facts, resolved))
+
+
+@cs3bench.command()
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+def report(run: Path) -> None:
+    """Draw the page of a finished run again."""
+    from simulator.experiment import read_json
+
+    if not run.is_dir():
+        raise ValueError(f"{run}: not a run directory")
+    results = read_json(run / "results.json")
+    if results.get("kind") == "ab":
+        click.echo(_table(results))
+    click.echo(f"\npage: {_page(run)}")
+
+
+@cs3bench.command()
+@click.argument("name")
+def check(name: str) -> None:
+    """Run the public contract check over a retriever, a ranker, or an arm: a name, or package.module:factory."""
+    from reports.studies.contract import check_name
+
+    rows = check_name(name)
+    for row in rows:
+        click.echo(f"{'passed' if row.passed else 'FAILED'}  {row.name}: {row.detail}" if row.detail else f"passed  {row.name}")
+    failed = sum(not row.passed for row in rows)
+    click.echo(f"{len(rows) - failed} passed, {failed} failed")
+    if failed:
+        raise SystemExit(1)
+
+
+def _command() -> str:
+    return shlex.join(["cs3bench", *sys.argv[1:]])
+
+
+def _page(root: Path) -> Path:
+    """Draw the page of a run directory."""
+    from simulator.experiment import read_json
+
+    results, timing, manifest = (read_json(root / f"{name}.json") for name in ("results", "timing", "manifest"))
+    from reports.page import write_page
+
+    return write_page(results, timing, manifest, root)
+
+
+def _percent(x: float | None, digits: int = 2) -> str:
+    return "n/a" if x is None else f"{100 * x:+.{digits}f} %"
+
+
+def _table(results: dict[str, Any]) -> str:
+    """The verdict and the metrics, for a terminal."""
+    control, treatment = results["control"], results["treatment"]
+    head = f"{results['scenario']}: {treatment} against {control}, {len(results['worlds'])} twin worlds"
+    rows = [("", control, treatment, "effect", "95 % CI", "p", "Holm")]
+    for m in results["metrics"].values():
+        relative = m["kind"] == "ratio"
+        effect = m["rel_effect"] if relative else m["effect"]
+        spell = _percent if relative else (lambda x: "n/a" if x is None else f"{x:+.4f}")
+        lo, hi = m["ci"]
+        rows.append(
+            (
+                m["label"],
+                _number(m["control"]),
+                _number(m["treatment"]),
+                spell(effect),
+                f"{spell(lo)} to {spell(hi)}",
+                "n/a" if m["p"] is None else f"{m['p']:.3f}",
+                "" if m["p_holm"] is None else f"{m['p_holm']:.3f}",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    body = [
+        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    found = results["verdict"]
+    lamps = [f"  [{light['state']}] {light['text']}" for light in found["lights"]]
+    return "\n".join([head, "", *body, "", f"verdict: {found['word'].upper()}. {found['reason']}", *lamps])
+
+
+def _number(x: float | None) -> str:
+    if x is None:
+        return "n/a"
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"
+
+
+def main() -> None:
+    """Entry point: errors are one line on stderr, exit code 2; Ctrl-C leaves a run that can be resumed."""
+    try:
+        cs3bench(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        raise SystemExit(stop.exit_code) from None
+    except click.exceptions.Abort:
+        _say("interrupted; the same command resumes the run")
+        raise SystemExit(INTERRUPTED) from None
+    except KeyboardInterrupt:
+        _say("interrupted; the same command resumes the run")
+        raise SystemExit(INTERRUPTED) from None
+    except click.ClickException as error:
+        _say(f"error: {error.format_message()}")
+        raise SystemExit(2) from None
+    except ValueError as error:
+        _say(f"error: {error}")
+        raise SystemExit(2) from None
+
+
+def _say(text: str) -> None:
+    click.echo(f"cs3bench: {' '.join(text.split())}", err=True)
+
+
+if __name__ == "__main__":
+    main()

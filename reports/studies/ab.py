@@ -1,0 +1,298 @@
+"""``cs3bench ab``: does the treatment earn more than the control? The true effect, by twin worlds.
+
+    1 burn-in of every world   2 both arms in every world   3 the ladder and the A/A light   4 summary   5 latency   6 page
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from reports.arms import ORACLE, make_ranker, make_retriever, parse
+from reports.studies.cells import A_A, BURN_IN, PROGRESS, Progress, Task, compute, ticks
+from reports.studies.evaluation import k_grid
+from reports.studies.summary import summarise
+from reports.verdict import rule
+from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.scenario import Scenario
+from simulator.world import build
+
+BARE, COUNTERS = "dssm-bare", "dssm"
+LIBRARIES = ("numpy", "scipy", "torch", "pyarrow", "pydantic")
+REFRESH = 0.5
+"""Seconds between two looks at the workers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """An A/B study.
+
+    Attributes:
+        scenario: the resolved configuration.
+        control, treatment: arms by spelling.
+        small: whether the scenario's small form was asked for.
+        command: what was typed, for the record.
+    """
+
+    scenario: Scenario
+    control: str
+    treatment: str
+    small: bool
+    command: str
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same run."""
+        return {
+            "kind": "ab",
+            "control": self.control,
+            "treatment": self.treatment,
+            "config": self.scenario.model_dump(mode="json"),
+            "version": version("cs3-bench"),
+            "libraries": {name: version(name) for name in LIBRARIES},
+        }
+
+    def default_out(self) -> Path:
+        """``runs/ab-SCENARIO-DIGEST``: the same command resumes the same directory."""
+        return Path("runs") / f"ab-{self.scenario.name}{'-small' if self.small else ''}-{digest(self.identity())}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """The cells of a study: burn-ins, both arms, the ladder's extra arm, the A/A light."""
+
+    burn_in: list[Cell]
+    control: list[Cell]
+    treatment: list[Cell]
+    bare: list[Cell]
+    a_a: Cell | None
+
+    def all(self) -> list[Cell]:
+        """Burn-ins first."""
+        return [*self.burn_in, *self.control, *self.treatment, *self.bare, *([self.a_a] if self.a_a else [])]
+
+
+def cells_of(plan: Plan) -> Cells:
+    """The cells that a plan needs."""
+    run = plan.scenario.run
+    seeds = range(run.seed, run.seed + run.worlds)
+    # An A/A run computes both sides: the second one is a cell of its own.
+    again = "again" if plan.control == plan.treatment else ""
+    climbs = plan.control == COUNTERS and plan.treatment.startswith(f"{COUNTERS}+")
+    few = min(run.ladder_worlds, run.worlds) if climbs else 0
+    days = min(run.ladder_days, run.days)
+    checked = ORACLE not in (plan.control, plan.treatment)
+    return Cells(
+        burn_in=[Cell(world=w, name=BURN_IN) for w in seeds],
+        control=[Cell(world=w, name=plan.control, days=run.days) for w in seeds],
+        treatment=[Cell(world=w, name=plan.treatment, days=run.days, variant=again) for w in seeds],
+        bare=[Cell(world=w, name=BARE, days=days, variant="ladder") for w in list(seeds)[:few]],
+        a_a=Cell(world=run.seed, name=A_A, days=1, variant=plan.control) if checked else None,
+    )
+
+
+def run_ab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+    """Run or resume a study.
+
+    Args:
+        plan: what to run.
+        out: run directory, :meth:`Plan.default_out` if None.
+        jobs: worker processes.
+        quiet: no progress bar.
+
+    Returns:
+        The run directory and the content of its ``results.json``.
+
+    Raises:
+        ValueError: one line, for anything the caller can mend.
+    """
+    begin = time.perf_counter()
+    for spelling in (plan.control, plan.treatment):
+        parse(spelling)
+    root = out or plan.default_out()
+    run = RunDirectory(root, manifest_of(plan))
+    cells = cells_of(plan)
+    _compute_missing(plan, run, cells, jobs, quiet)
+    results = _summary(plan, run, cells)
+    write_json(root / "results.json", results)
+    if not (root / "timing.json").exists():
+        timing = {"latency": _latency(plan, run, cells), "wall_seconds": {"total": time.perf_counter() - begin}}
+        from reports.latency import machine
+
+        write_json(root / "timing.json", timing | {"machine": machine(), "jobs": jobs})
+    run.finish()
+    (root / PROGRESS).unlink(missing_ok=True)
+    return root, read_json(root / "results.json")
+
+
+def manifest_of(plan: Plan) -> dict[str, Any]:
+    """What the run is: identity, and the rule of the verdict as fixed before the run."""
+    identity = plan.identity()
+    run = plan.scenario.run
+    return {
+        "identity": identity,
+        "command": plan.command,
+        "small": plan.small,
+        "config": identity["config"],
+        "versions": {"cs3-bench": identity["version"], **identity["libraries"]},
+        "seeds": list(range(run.seed, run.seed + run.worlds)),
+        "rule": rule(),
+        "commit": _commit(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _commit() -> str | None:
+    """The checkout's commit, if the package runs from one."""
+    import subprocess
+
+    try:
+        found = subprocess.run(  # noqa: S603
+            ["git", "rev-parse", "HEAD"],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+# --- workers -------------------------------------------------------------------------------------------------------
+
+
+def _compute_missing(plan: Plan, run: RunDirectory, cells: Cells, jobs: int, quiet: bool) -> None:
+    every = cells.all()
+    first = {*cells.control[:1], *cells.treatment[:1]}
+    tasks = {
+        cell: Task(
+            cell=cell,
+            scenario=plan.scenario,
+            root=str(run.root),
+            identity=plan.identity(),
+            index=i,
+            keep_state=cell in first,
+            full=cell.variant != "ladder",
+            with_references=cell in cells.control,
+        )
+        for i, cell in enumerate(every)
+    }
+    missing = [cell for cell in every if not run.done(cell)]
+    # A burn-in whose work files are gone is made again if an arm still needs them.
+    for cell in cells.burn_in:
+        needed = any(c.world == cell.world and c.name not in (BURN_IN, A_A) for c in missing)
+        if needed and cell not in missing and not (run.work(cell) / "evaluator.pt").exists():
+            missing.insert(0, cell)
+    if not missing:
+        return
+    progress = Progress(run.root, len(every), fresh=True)
+    total = sum(ticks(plan.scenario, cell) for cell in missing)
+    with _bar(total, quiet) as bar:
+        ready, blocked = _split(missing, missing)
+        if jobs == 1:
+            while ready:
+                cell = ready.pop(0)
+                compute(tasks[cell], len(every))
+                missing.remove(cell)
+                fresh, blocked = _split(blocked, missing)
+                ready += fresh
+                bar.update(progress.total() - bar.n)
+            return
+        with _pool(min(jobs, len(missing))) as pool:
+            running: dict[Future[str], Cell] = {}
+            while ready or running:
+                for cell in ready:
+                    running[pool.submit(compute, tasks[cell], len(every))] = cell
+                ready = []
+                done, _ = wait(running, timeout=REFRESH, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    missing.remove(running.pop(future))
+                    fresh, blocked = _split(blocked, missing)
+                    ready += fresh
+                bar.update(progress.total() - bar.n)
+
+
+def _split(cells: Sequence[Cell], missing: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """Cells that may start now, and those whose world's burn-in is still to be made."""
+    waiting = {c.world for c in missing if c.name == BURN_IN}
+    free = [c for c in cells if c.name in (BURN_IN, A_A) or c.world not in waiting]
+    return free, [c for c in cells if c not in free]
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes with one thread each; on an error or Ctrl-C they are ended at once."""
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in threads}
+    os.environ.update(dict.fromkeys(threads, "1"))
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _bar(total: int, quiet: bool) -> Any:
+    from tqdm import tqdm
+
+    shape = "{l_bar}{bar}| {n_fmt}/{total_fmt} ticks [{elapsed} gone, {remaining} left]"
+    return tqdm(total=total, desc="simulating", bar_format=shape, disable=quiet or None, leave=False)
+
+
+# --- after the cells -----------------------------------------------------------------------------------------------
+
+
+def _facts(run: RunDirectory, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    return [read_json(run.cell(cell) / "cell.json") for cell in cells]
+
+
+def _summary(plan: Plan, run: RunDirectory, cells: Cells) -> dict[str, Any]:
+    control, treatment = _facts(run, cells.control), _facts(run, cells.treatment)
+    few = len(cells.bare)
+    rungs = {BARE: _facts(run, cells.bare), plan.control: control[:few], plan.treatment: treatment[:few]} if few else None
+    a_a = _facts(run, [cells.a_a])[0] if cells.a_a else None
+    arms = {"control": control, "treatment": treatment}
+    results = summarise(plan.scenario, plan.control, plan.treatment, arms, _facts(run, cells.burn_in), rungs, a_a)
+    return results | {"small": plan.small, "ranker": parse(plan.control).ranker}
+
+
+def _latency(plan: Plan, run: RunDirectory, cells: Cells) -> dict[str, Any]:
+    """Time both arms of the first world with their trained, warm state; an arm without state is not timed."""
+    import torch
+
+    from reports.latency import measure
+
+    s = plan.scenario
+    world = build(s.world, s.run.seed, s.all_days)
+    arms = {}
+    for cell in dict.fromkeys([cells.control[0], replace(cells.treatment[0], variant="")]):
+        path = run.work(cell) / "arm.pt"
+        if not path.exists():
+            continue
+        parts, state = parse(cell.name), torch.load(path, weights_only=False)
+        retriever = make_retriever(parts, world.catalog, cell.world, {}, {})
+        ranker = make_ranker(parts, world.catalog, cell.world, {})
+        retriever.restore(state["retriever"])  # type: ignore[attr-defined]
+        ranker.restore(state["ranker"])  # type: ignore[attr-defined]
+        arms[cell.name] = (retriever, ranker)
+    return measure(s, world, arms, k_grid(s.cascade.candidates, s.world.ads)) if arms else {}

@@ -1,0 +1,359 @@
+"""What one worker computes: the burn-in of a world, or one arm's market in it. One thread each; results on disk.
+
+A burn-in is one log made by the logging cascade (popularity with exploration, and the ranker), none of the compared arms.
+Every arm's retriever learns from it in event order; every arm takes over the logging ranker as it stands at the seam;
+then each serves, logs and learns on its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
+from reports.metrics import auc, logloss, pcoc, reliability
+from reports.studies.evaluation import PanelRow, evaluate, read_panel, references, sample
+from simulator.experiment import Cell, RunDirectory, read_json, write_json
+from simulator.keyed_random import subseed
+from simulator.log import read_parquet, write_parquet
+from simulator.marketplace import Day, Marketplace, learn_from_log
+from simulator.plugins import Ranker, Retriever
+from simulator.records import DAY, PAD, Impressions, Ledger, Requests, concatenate
+from simulator.retrieval import OracleRetriever, PopularityRetriever, RandomRetriever
+from simulator.scenario import Scenario
+from simulator.world import World, build
+
+COLD = 10
+"""A user with fewer burn-in impressions is cold; a returning user has at least as many."""
+PROGRESS = "progress.bin"
+BURN_IN, A_A = "burn-in", "a-a"
+"""Names of the cells that are no arm's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A cell to compute, with all that the worker needs to know.
+
+    Attributes:
+        cell: which.
+        scenario: the resolved configuration.
+        root: the run directory.
+        index: position of the cell in the progress file.
+        keep_state: also save the arm's state, for the latency phase.
+        full: also make the final evaluation (funnel, K sweep, recall, tau).
+        with_references: also evaluate the reference retrievers.
+    """
+
+    cell: Cell
+    scenario: Scenario
+    root: str
+    identity: dict[str, Any]
+    index: int
+    keep_state: bool = False
+    full: bool = True
+    with_references: bool = False
+
+
+def ticks(scenario: Scenario, cell: Cell) -> int:
+    """Work of a cell in ticks, for the progress bar."""
+    per_day = -(-DAY // scenario.cascade.tick)
+    if cell.name == A_A:
+        return 6 * per_day
+    return (scenario.run.burn_in + (scenario.run.burn_in if cell.name == BURN_IN else cell.days)) * per_day
+
+
+class Progress:
+    """Ticks done per cell, in a small file that the workers and the bar share."""
+
+    def __init__(self, root: Path, cells: int, index: int = 0, *, fresh: bool = False) -> None:
+        path = root / PROGRESS
+        mode: Any = "w+" if fresh or not path.exists() or path.stat().st_size != 8 * cells else "r+"
+        self._done = np.memmap(path, dtype=np.int64, mode=mode, shape=(cells,))
+        self._index = index
+
+    def tick(self, _: int) -> None:
+        """One more."""
+        self._done[self._index] += 1
+
+    def reset(self) -> None:
+        """Start the cell over."""
+        self._done[self._index] = 0
+
+    def total(self) -> int:
+        """Ticks done by all cells."""
+        return int(self._done.sum())
+
+
+def compute(task: Task, cells: int) -> str:
+    """Compute one cell with one thread and leave it in the run directory; returns its path."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    progress = Progress(Path(task.root), cells, task.index)
+    progress.reset()
+    run = RunDirectory(Path(task.root), {"identity": task.identity})
+    with threadpool_limits(1):
+        if task.cell.name == BURN_IN:
+            _burn_in(task, run, progress.tick)
+        elif task.cell.name == A_A:
+            _same_twice(task, run, progress.tick)
+        else:
+            _arm(task, run, progress.tick)
+    return str(task.cell.path)
+
+
+# --- burn-in -----------------------------------------------------------------------------------------------------
+
+
+def _burn_in(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
+    import torch
+
+    s, seed = task.scenario, task.cell.world
+    world = build(s.world, seed, s.all_days)
+    logger = PopularityRetriever(world.catalog, seed, temperature=s.logging.temperature, pool=s.logging.pool)
+    ranker = make_ranker(parse("popularity"), world.catalog, seed, {})
+    market = Marketplace(world, s.market, logger, ranker)
+    days = [market.run_day(day, on_tick) for day in range(s.run.burn_in)]
+    log = concatenate([d.log for d in days])
+    # The evaluation ranker learns from the same log from another start, teaches nobody, and is frozen at the seam.
+    evaluator = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {})
+    for day in range(s.run.burn_in):
+        learn_from_log(log, evaluator, s.cascade, day, on_tick)
+    work = run.work(task.cell)
+    torch.save(_state(ranker), work / "ranker.pt")
+    torch.save(_state(evaluator), work / "evaluator.pt")
+    np.save(work / "hidden.npy", log.hidden)
+    with run.writing(task.cell) as out:
+        write_parquet(_without_hidden(log), out / "log.parquet")
+        write_json(out / "cell.json", {"world": seed, "days": [_day_facts(d) for d in days]})
+
+
+def _state(model: Any) -> Any:
+    return model.snapshot()
+
+
+def _without_hidden(log: Impressions) -> Impressions:
+    return replace(log, hidden=np.zeros((len(log), 0), dtype=np.float16))
+
+
+def _day_facts(day: Day) -> dict[str, float]:
+    """One day's account: sums that metrics are made of."""
+    log, ledger = day.log, day.ledger
+    chance = ledger.examine_p.astype(np.float64) * ledger.true_ctr
+    return {
+        "requests": day.requests,
+        "impressions": len(log),
+        "clicks": int(ledger.click.sum()),
+        "revenue": float(log.paid.sum()),
+        "expected_revenue": float((chance * log.price).sum()),
+        "welfare": float((chance * ledger.value).sum()),
+        "surplus": float((chance * (ledger.value - log.price)).sum()),
+        "bound_spend": day.bound_spend,
+        "unpaid": day.unpaid,
+    }
+
+
+def _load_burn_in(run: RunDirectory, world: int) -> tuple[Impressions, Any, Any]:
+    """The burn-in's log with its hidden vectors, the ranker's and the evaluation ranker's state."""
+    import torch
+
+    cell = Cell(world=world, name=BURN_IN)
+    work = run.work(cell)
+    log: Impressions = read_parquet(Impressions, run.cell(cell) / "log.parquet")
+    log = replace(log, hidden=np.load(work / "hidden.npy", mmap_mode="r"))
+    ranker, evaluator = (torch.load(work / f"{n}.pt", weights_only=False) for n in ("ranker", "evaluator"))
+    return log, ranker, evaluator
+
+
+def _same_twice(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
+    """A/A: the control twice, in a tiny copy of the scenario, as two arms with a market each. Any difference is a bug."""
+    tiny = tiny_copy(task.scenario)
+    with tempfile.TemporaryDirectory(dir=run.root) as scratch:
+        part = replace(task, scenario=tiny, root=scratch, identity={"a-a": 1})
+        pair = RunDirectory(Path(scratch), {"identity": part.identity})
+        _burn_in(replace(part, cell=Cell(world=task.cell.world, name=BURN_IN)), pair, on_tick)
+        facts = []
+        for variant in ("a", "b"):
+            cell = Cell(world=task.cell.world, name=task.cell.variant, days=tiny.run.days, variant=variant)
+            _arm(replace(part, cell=cell), pair, on_tick)
+            facts.append(read_json(pair.cell(cell) / "cell.json"))
+    with run.writing(task.cell) as out:
+        write_json(out / "cell.json", {"equal": facts[0] == facts[1], "revenue": [_revenue(f) for f in facts]})
+
+
+def _revenue(facts: dict[str, Any]) -> float:
+    return float(sum(day["revenue"] for day in facts["days"]))
+
+
+def tiny_copy(s: Scenario) -> Scenario:
+    """The scenario cut down to seconds, for the A/A light."""
+    ads = min(s.world.ads, 100)
+    return s.model_copy(
+        update={
+            "world": s.world.model_copy(update={"users": min(s.world.users, 300), "ads": ads}),
+            "traffic": s.traffic.model_copy(update={"requests_per_day": min(s.traffic.requests_per_day, 1000)}),
+            "cascade": s.cascade.model_copy(update={"candidates": min(s.cascade.candidates, ads // 4)}),
+            "run": s.run.model_copy(update={"burn_in": 1, "days": 1, "panel": 20, "evaluation": 20, "tau": 10}),
+        }
+    )
+
+
+# --- arms --------------------------------------------------------------------------------------------------------
+
+
+def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
+    import torch
+
+    s, seed = task.scenario, task.cell.world
+    spelling = parse(task.cell.name)
+    world = build(s.world, seed, s.all_days)
+    burn_log, ranker_state, evaluator_state = _load_burn_in(run, seed)
+    ranker = make_ranker(spelling, world.catalog, seed, {})
+    if spelling.ranker == DEFAULT_RANKER:
+        ranker.restore(ranker_state)  # type: ignore[attr-defined]
+    else:
+        burn_log = backfill(burn_log, ranker, s)
+    market = Marketplace(
+        world,
+        s.market,
+        RandomRetriever(world.catalog, seed),  # replaced below: an oracle needs the market that it serves
+        ranker,
+        waiting=burn_log[burn_log.ready_at > s.run.burn_in * DAY],
+        shown=burn_log,
+    )
+    market.retriever = retriever = _retriever(spelling, world, seed, market)
+
+    # 1. Learn the burn-in's log in event order, reading the panel every night.
+    panel: list[PanelRow] = []
+    for day in range(s.run.burn_in):
+        learn_from_log(burn_log, retriever, s.cascade, day, on_tick)
+        panel.append(read_panel(retriever, sample(world, day, s.run.panel, "panel"), s.cascade.candidates, world))
+    # 2. The arms part: serve, log and learn alone.
+    days: list[Day] = []
+    for day in range(s.run.burn_in, s.run.burn_in + task.cell.days):
+        days.append(market.run_day(day, on_tick))
+        panel.append(read_panel(retriever, sample(world, day, s.run.panel, "panel"), s.cascade.candidates, world))
+    # 3. Measure.
+    log, ledger = concatenate([d.log for d in days]), concatenate([d.ledger for d in days])
+    facts: dict[str, Any] = {
+        "world": seed,
+        "arm": task.cell.name,
+        "days": [_day_facts(d) for d in days],
+        "panel": {"recall": [p.recall for p in panel], "logloss": [p.logloss for p in panel]},
+        "segments": _segments(burn_log, log, ledger, world),
+        "retriever": _prediction(1 / (1 + np.exp(-log.logit.astype(np.float64))), log, ledger),
+        "ranker": _prediction(log.pctr.astype(np.float64), log, ledger),
+        "cost": _cost(retriever),
+    }
+    if task.full:
+        evaluator = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {})
+        evaluator.restore(evaluator_state)  # type: ignore[attr-defined]
+        facts |= evaluate(s, world, retriever, ranker, evaluator)
+    if task.with_references:
+        facts["references"] = _references(s, world, burn_log, log, retriever, ranker, spelling)
+    if task.keep_state and hasattr(retriever, "snapshot"):
+        state = {"retriever": _state(retriever), "ranker": _state(ranker)}
+        torch.save(state, run.work(task.cell) / "arm.pt")
+    with run.writing(task.cell) as out:
+        write_parquet(_without_hidden(log), out / "log.parquet")
+        write_parquet(ledger, out / "ledger.parquet")
+        write_json(out / "cell.json", facts)
+
+
+def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
+    """The burn-in's log with pctr and hidden vectors of another ranker, each from before it learned from the row."""
+    pctr = np.zeros(len(log), dtype=np.float32)
+    hidden: list[Any] = []
+    requests = Requests(
+        id=log.request, user=log.user, time=log.time, context=log.context, arm=np.zeros(len(log), dtype=np.int8)
+    )
+    tick = s.cascade.tick
+    ends = np.arange(tick, s.run.burn_in * DAY + tick, tick)
+    served = np.searchsorted(log.time, np.concatenate([[0], ends]))
+    ready = np.searchsorted(log.ready_at, np.concatenate([[-1], ends]), side="right")
+    for i, end in enumerate(ends):
+        a, b = int(served[i]), int(served[i + 1])
+        if b > a:
+            part = Requests(**{k: getattr(requests, k)[a:b] for k in ("id", "user", "time", "context", "arm")})
+            ranked = ranker.rank(part, log.ad[a:b, None])
+            pctr[a:b] = ranked.pctr[:, 0]
+            hidden.append(ranked.hidden[:, 0].astype(np.float16))
+        if ready[i + 1] > ready[i]:
+            ranker.update(log[int(ready[i]) : int(ready[i + 1])])
+        if int(end) % s.cascade.sync == 0:
+            ranker.sync(int(end))
+    return replace(log, pctr=pctr, hidden=np.concatenate(hidden))
+
+
+def _retriever(spelling: Spelling, world: World, seed: int, market: Marketplace) -> Retriever:
+    if spelling.backbone == ORACLE:
+        return OracleRetriever(market.true_logit_everywhere)
+    return make_retriever(spelling, world.catalog, seed, {}, {})
+
+
+def _cost(retriever: Any) -> dict[str, int] | None:
+    cost = getattr(retriever, "cost", None)
+    return dict(cost()._asdict()) if callable(cost) else None
+
+
+def _segments(burn: Impressions, log: Impressions, ledger: Ledger, world: World) -> dict[str, float]:
+    """Expected revenue by who is asked and what is shown."""
+    money = ledger.examine_p.astype(np.float64) * ledger.true_ctr * log.price
+    seen = np.bincount(burn.user, minlength=world.catalog.users.rows)[log.user]
+    shown = np.bincount(burn.ad, minlength=world.catalog.ads.rows)[log.ad]
+    head = shown >= np.quantile(np.bincount(burn.ad, minlength=world.catalog.ads.rows), 0.9)
+    return {
+        "cold_users": float(money[seen < COLD].sum()),
+        "returning_users": float(money[seen >= COLD].sum()),
+        "head_ads": float(money[head].sum()),
+        "tail_ads": float(money[~head].sum()),
+    }
+
+
+def _prediction(p: Any, log: Impressions, ledger: Ledger) -> dict[str, Any] | None:
+    """AUC, log loss, calibration on the matured slot-0 impressions that retrieval chose (predictions are for slot 0)."""
+    rows = (log.slot == 0) & np.isfinite(p) & ~log.explored
+    if not rows.any():
+        return None
+    q, y = p[rows], log.label[rows]
+    curve = reliability(q, y, true_p=(ledger.examine_p * ledger.true_ctr)[rows])
+    return {
+        "auc": float(auc(q, y)),
+        "logloss": float(logloss(q, y)),
+        "pcoc": float(pcoc(q, y)),
+        "n": int(rows.sum()),
+        "reliability": {k: getattr(curve, k) for k in ("p", "y", "lo", "hi", "n", "true")},
+    }
+
+
+def _references(
+    s: Scenario,
+    world: World,
+    burn: Impressions,
+    log: Impressions,
+    retriever: Retriever,
+    ranker: Ranker,
+    spelling: Spelling,
+) -> dict[str, dict[str, float]]:
+    """The reference retrievers beside the arm's own, in front of the arm's ranker."""
+    popularity = PopularityRetriever(world.catalog, world.seed)
+    for rows in (burn, log):
+        popularity.update(rows)
+    popularity.sync(0)
+    oracle = OracleRetriever(world.truth.everything)
+    known: dict[str, Retriever] = {
+        "random": RandomRetriever(world.catalog, world.seed),
+        "popularity": popularity,
+        spelling.name: retriever,
+        "oracle": oracle,
+    }
+    return references(s, world, ranker, known)
+
+
+__all__ = ["COLD", "PAD", "Progress", "Task", "backfill", "compute", "ticks"]

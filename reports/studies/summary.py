@@ -1,0 +1,360 @@
+"""Cells in, ``results.json`` out: paired worlds, intervals, corrections, lights, verdict (experiments.md S1, S6, S13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from reports.statistics import PairedDifference, PairedLift, holm, lift_by_period, paired_difference, paired_lift, plateau
+from reports.studies.evaluation import equal_revenue_k
+from reports.verdict import Guardrail, Light, rule, verdict
+from simulator.scenario import Scenario
+
+Facts = Mapping[str, Any]
+SURPLUS_MARGIN = COLD_MARGIN = 0.02
+"""Relative harm to advertisers or to cold users that is still tolerated."""
+BOUND_LIMIT, UNPAID_LIMIT = 0.10, 0.01
+"""quickstart's promises: spend on budget-bound ads, and over-delivery, as shares of spend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One row of the table.
+
+    Attributes:
+        key, label, unit: names.
+        read: one arm's facts -> its value in one world.
+        kind: compared as a ratio or as a difference; better: which way is good; headline: corrected by Holm.
+    """
+
+    key: str
+    label: str
+    unit: str
+    read: Callable[[Facts], float]
+    kind: str = "ratio"
+    better: str = "higher"
+    headline: bool = False
+
+
+def _sum(field: str, last: int | None = None) -> Callable[[Facts], float]:
+    return lambda facts: float(sum(day[field] for day in facts["days"][-last if last else None :]))
+
+
+def _per(field: str, unit: str, scale: float = 1.0) -> Callable[[Facts], float]:
+    return lambda facts: scale * _sum(field)(facts) / _sum(unit)(facts)
+
+
+def _at(*path: str) -> Callable[[Facts], float]:
+    def read(facts: Facts) -> float:
+        value: Any = facts
+        for key in path:
+            value = None if value is None else value.get(key)
+        return float("nan") if value is None else float(value)
+
+    return read
+
+
+def metrics_of(scenario: Scenario) -> list[Metric]:
+    """The table's rows, in order. The headline ones are corrected for being many."""
+    K, steady = scenario.cascade.candidates, max(1, scenario.run.days // 2)
+    return [
+        Metric(key="revenue", label="Revenue", unit="currency", read=_sum("revenue"), headline=True),
+        Metric(key="revenue_steady", label=f"Revenue, last {steady} days", unit="currency", read=_sum("revenue", steady)),
+        Metric(key="expected_revenue", label="Revenue, expected given the slates", unit="currency", read=_sum("expected_revenue")),
+        Metric(key="revenue_per_1000", label="Revenue per 1,000 requests", unit="currency", read=_per("revenue", "requests", 1000)),
+        Metric(key="impressions", label="Impressions", unit="count", read=_sum("impressions"), better="none"),
+        Metric(key="clicks", label="Clicks", unit="count", read=_sum("clicks"), headline=True),
+        Metric(key="ctr", label="Click rate", unit="share", read=_per("clicks", "impressions")),
+        Metric(key="surplus", label="Advertiser surplus", unit="currency", read=_sum("surplus")),
+        Metric(key="welfare", label="Welfare (revenue + surplus)", unit="currency", read=_sum("welfare")),
+        Metric(key="cold_users", label="Expected revenue from cold users", unit="currency", read=_at("segments", "cold_users")),
+        Metric(key="tail_ads", label="Expected revenue from tail ads", unit="currency", read=_at("segments", "tail_ads")),
+        Metric(key="recall", label=f"Recall@{K}, true eCPM order", unit="share", read=_at("recall"), kind="difference", headline=True),
+        Metric(key="captured", label=f"Value captured by {K} candidates", unit="share", read=_at("captured"), kind="difference"),
+        Metric(key="agreement", label=f"Recall@{K}, evaluation ranker's order", unit="share", read=_at("agreement"), kind="difference"),
+        Metric(key="tau", label="Kendall tau-b with the evaluation ranker", unit="tau", read=_at("tau"), kind="difference", headline=True),
+        Metric(key="retriever_auc", label="AUC of the retriever", unit="AUC", read=_at("retriever", "auc"), kind="difference"),
+        Metric(key="retriever_logloss", label="Log loss of the retriever", unit="nats", read=_at("retriever", "logloss"), kind="difference", better="lower"),
+        Metric(key="retriever_pcoc", label="PCOC of the retriever", unit="ratio", read=_at("retriever", "pcoc"), kind="difference", better="none"),
+        Metric(key="ranker_auc", label="AUC of the ranker", unit="AUC", read=_at("ranker", "auc"), kind="difference", better="none"),
+        Metric(key="ranker_logloss", label="Log loss of the ranker", unit="nats", read=_at("ranker", "logloss"), kind="difference", better="none"),
+        Metric(key="ranker_pcoc", label="PCOC of the ranker", unit="ratio", read=_at("ranker", "pcoc"), kind="difference", better="none"),
+    ]  # fmt: skip
+
+
+def _compare(metric: Metric, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, Any]:
+    a = np.array([metric.read(facts) for facts in control])
+    b = np.array([metric.read(facts) for facts in treatment])
+    row = {
+        "label": metric.label,
+        "unit": metric.unit,
+        "kind": metric.kind,
+        "better": metric.better,
+        "headline": metric.headline,
+        "control": float(a.mean()),
+        "treatment": float(b.mean()),
+        "rel_effect": None,
+        "effect": None,
+        "ci": [None, None],
+        "p": None,
+        "p_holm": None,
+        "n_worlds": len(a),
+        "per_world": [],
+    }
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return row
+    found: PairedLift | PairedDifference
+    if metric.kind == "ratio":
+        if (a <= 0).any() or (b <= 0).any():
+            return row
+        found = paired_lift(a, b)
+        row["rel_effect"] = found.rel_effect
+    else:
+        found = paired_difference(a, b)
+        row["effect"] = found.effect
+    return row | {"ci": [found.lo, found.hi], "p": found.p, "per_world": found.per_world.tolist()}
+
+
+def compare(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, dict[str, Any]]:
+    """All metrics, paired over worlds, the headline ones with Holm's p."""
+    rows = {m.key: _compare(m, control, treatment) for m in metrics_of(scenario)}
+    headline = [key for key, row in rows.items() if row["headline"] and row["p"] is not None]
+    adjusted = holm([rows[key]["p"] for key in headline]) if headline else []
+    for key, p in zip(headline, adjusted, strict=True):
+        rows[key]["p_holm"] = float(p)
+    return rows
+
+
+def daily(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, Any] | None:
+    """Revenue lift by day since the split, and cumulative, pointwise t intervals."""
+    a, b = (np.array([[day["revenue"] for day in f["days"]] for f in arm]) for arm in (control, treatment))
+    if (a <= 0).any() or (b <= 0).any():
+        return None
+    by_day, total = lift_by_period(a, b), lift_by_period(a.cumsum(axis=1), b.cumsum(axis=1))
+    return {
+        "day": list(range(1, scenario.run.days + 1)),
+        "lift": by_day.lift,
+        "lo": by_day.lo,
+        "hi": by_day.hi,
+        "cumulative": {"lift": total.lift, "lo": total.lo, "hi": total.hi},
+    }
+
+
+def curve(series: npt.ArrayLike) -> dict[str, Any]:
+    """Mean over worlds [W, T] with pointwise t intervals."""
+    x = np.asarray(series, dtype=np.float64)
+    mean = x.mean(axis=0)
+    half = np.full(mean.shape, np.nan)
+    if len(x) > 1:
+        half = stats.t.ppf(0.975, len(x) - 1) * x.std(axis=0, ddof=1) / np.sqrt(len(x))
+    return {"mean": mean, "lo": mean - half, "hi": mean + half}
+
+
+def learning(scenario: Scenario, arm: Sequence[Facts]) -> dict[str, Any]:
+    """The panel over simulated days, and whether it has flattened, judged over the burn-in and the test together."""
+    burn, days = scenario.run.burn_in, scenario.run.days
+    out: dict[str, Any] = {
+        "day": list(range(1, burn + days + 1)),
+        "phase": ["burn-in"] * burn + ["test"] * days,
+        "plateau": {},
+    }
+    for key, higher in (("recall", True), ("logloss", False)):
+        series = np.array([[np.nan if v is None else v for v in f["panel"][key]] for f in arm])
+        out[key] = curve(series)
+        if np.isfinite(series).all():
+            out["plateau"][key] = plateau(series, higher)._asdict()
+    return out
+
+
+def _mean(arm: Sequence[Facts], *path: str) -> float:
+    return float(np.mean([_at(*path)(f) for f in arm]))
+
+
+def funnel(arm: Sequence[Facts]) -> dict[str, float]:
+    """Mean expected money per 1,000 requests left after each stage."""
+    return {stage: _mean(arm, "funnel", stage) for stage in ("oracle", "retrieved", "ranked", "sold")}
+
+
+def calibration(arm: Sequence[Facts], side: str) -> dict[str, Any] | None:
+    """Reliability of the first world's predictions with Wilson intervals, PCOC as the mean over worlds."""
+    if any(f[side] is None for f in arm):
+        return None
+    return dict(arm[0][side]["reliability"]) | {"pcoc": _mean(arm, side, "pcoc"), "world": arm[0]["world"]}
+
+
+def sweep(arm: Sequence[Facts]) -> dict[str, Any]:
+    """Expected revenue per 1,000 requests against K."""
+    return {"k": arm[0]["k_sweep"]["k"], "revenue": curve([f["k_sweep"]["revenue"] for f in arm])}
+
+
+def k_saved(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, Any]:
+    """Candidates with which the treatment first earns what the control earns at K, per world, with a t interval."""
+    K = scenario.cascade.candidates
+    found = []
+    for a, b in zip(control, treatment, strict=True):
+        grid = a["k_sweep"]["k"]
+        target = float(np.interp(K, grid, a["k_sweep"]["revenue"]))
+        found.append(equal_revenue_k(grid, b["k_sweep"]["revenue"], target))
+    x = np.array(found)
+    if not np.isfinite(x).all():
+        text = f"In {int((~np.isfinite(x)).sum())} of {x.size} worlds the treatment does not reach the control's revenue at any K."
+        return {"k": K, "equal_revenue_k": None, "lo": None, "hi": None, "text": text}
+    c = curve(x[:, None])
+    mean, lo, hi = (float(c[key][0]) for key in ("mean", "lo", "hi"))
+    text = f"The treatment earns the control's revenue at K = {K} with {mean:.1f} candidates (95 % t interval {lo:.1f} to {hi:.1f}, {x.size} worlds)."
+    return {"k": K, "equal_revenue_k": mean, "lo": lo, "hi": hi, "text": text}
+
+
+def ladder(rungs: Mapping[str, Sequence[Facts]], days: int) -> dict[str, Any]:
+    """From the bare tower over online counters to the treatment: revenue of the first ``days`` test days."""
+    def revenue(arm: Sequence[Facts]) -> npt.NDArray[np.float64]:
+        return np.array([sum(d["revenue"] for d in f["days"][:days]) for f in arm])
+
+    def requests(arm: Sequence[Facts]) -> float:
+        return float(sum(d["requests"] for f in arm for d in f["days"][:days]))
+
+    base = next(iter(rungs.values()))
+    rows = []
+    for name, arm in rungs.items():
+        lift = paired_lift(revenue(base), revenue(arm))
+        night = len(arm[0]["panel"]["recall"]) - len(arm[0]["days"]) + days - 1
+        rows.append(
+            {
+                "arm": name,
+                "revenue_per_1000": float(1000 * revenue(arm).sum() / requests(arm)),
+                "lift_vs_bare": lift.rel_effect,
+                "ci": [lift.lo, lift.hi],
+                "recall": float(np.mean([f["panel"]["recall"][night] for f in arm])),
+            }
+        )
+    note = f"First {days} test days of {len(base)} of the worlds. What online counters alone already earn is the middle rung."
+    return {"n_worlds": len(base), "note": note, "rows": rows}
+
+
+def reference_rows(arm: Sequence[Facts]) -> dict[str, Any]:
+    """Random, popularity, the arm itself and the oracle in front of one ranker: expected revenue, t intervals over worlds."""
+    rows = []
+    for name in ("random", "popularity", *(n for n in arm[0]["references"] if n not in REFERENCES), "oracle"):
+        if name not in arm[0]["references"]:
+            continue
+        c = curve([[f["references"][name]["revenue_per_1000"]] for f in arm])
+        rows.append(
+            {
+                "retriever": name,
+                "revenue_per_1000": float(c["mean"][0]),
+                "ci": [float(c["lo"][0]), float(c["hi"][0])],
+                "recall": float(np.mean([f["references"][name]["recall"] for f in arm])),
+            }
+        )
+    return {"n_worlds": len(arm), "rows": rows}
+
+
+REFERENCES = ("random", "popularity", "oracle")
+
+
+def lights(
+    control: str, treatment: str, learned: Mapping[str, Any], arms: Mapping[str, Sequence[Facts]], a_a: Facts | None
+) -> list[Light]:
+    """What a reader must know before she believes the lift."""
+    out: list[Light] = []
+    if a_a is not None:
+        out.append(
+            Light("A/A", "green", "The control twice, in a tiny copy of the scenario: every figure is equal.")
+            if a_a["equal"]
+            else Light("A/A", "red", f"The control twice gives different figures (revenue {a_a['revenue']}): a bug.")
+        )
+    for arm in dict.fromkeys((control, treatment)):
+        rising = [key for key, p in learned[arm]["plateau"].items() if p["rising"]]
+        state = "green" if not rising else ("red" if arm == control else "amber")
+        text = f"{arm}: recall and log loss have flattened." if not rising else f"{arm}: {' and '.join(rising)} still improving."
+        out.append(Light(f"Plateau, {arm}", state, text))  # type: ignore[arg-type]
+    days = [day for facts in arms.values() for f in facts for day in f["days"]]
+    spend = sum(d["revenue"] for d in days)
+    bound, unpaid = sum(d["bound_spend"] for d in days) / spend, sum(d["unpaid"] for d in days) / spend
+    out.append(
+        Light(
+            "Budgets",
+            "green" if bound < BOUND_LIMIT and unpaid < UNPAID_LIMIT else "amber",
+            f"{bound:.1%} of spend is on budget-bound ads, {unpaid:.2%} is unpaid over-delivery.",
+        )
+    )
+    return out
+
+
+def summarise(
+    scenario: Scenario,
+    control: str,
+    treatment: str,
+    arms: Mapping[str, Sequence[Facts]],
+    burn_in: Sequence[Facts],
+    rungs: Mapping[str, Sequence[Facts]] | None,
+    a_a: Facts | None,
+) -> dict[str, Any]:
+    """The whole of ``results.json`` (schema in page.py).
+
+    Args:
+        scenario: the resolved configuration.
+        control, treatment: spellings; keys of ``arms`` are ``control`` and ``treatment``.
+        arms: facts of both sides, a row per world.
+        burn_in: facts of the burn-ins.
+        rungs: facts of the ladder's arms, or None.
+        a_a: facts of the A/A cell, or None.
+    """
+    run = scenario.run
+    a, b = arms["control"], arms["treatment"]
+    rows = compare(scenario, a, b)
+    named = {control: a, treatment: b}
+    learned = {name: learning(scenario, facts) for name, facts in named.items()}
+    shown = lights(control, treatment, learned, arms, a_a)
+    revenue = paired_lift([_sum("revenue")(f) for f in a], [_sum("revenue")(f) for f in b])
+    guardrails = [
+        Guardrail(rows[key]["label"], rows[key]["ci"][0], rows[key]["ci"][1], margin)
+        for key, margin in (("surplus", SURPLUS_MARGIN), ("cold_users", COLD_MARGIN))
+        if rows[key]["ci"][0] is not None and np.isfinite(rows[key]["ci"][0])
+    ]
+    decided = verdict(revenue, guardrails, shown)
+    requests = {"burn_in": run.burn_in * scenario.traffic.requests_per_day, "test": run.days * scenario.traffic.requests_per_day}
+    return {
+        "schema": 1,
+        "kind": "ab",
+        "scenario": scenario.name,
+        "control": control,
+        "treatment": treatment,
+        "worlds": [f["world"] for f in a],
+        "days": {"burn_in": run.burn_in, "test": run.days},
+        "requests_per_world": requests,
+        "k": scenario.cascade.candidates,
+        "slots": scenario.auction.slots,
+        "verdict": {
+            "word": decided.word,
+            "reason": decided.reason,
+            "rule": decided.rule,
+            "lights": [light._asdict() for light in decided.lights],
+        },
+        "metrics": rows,
+        "per_day": daily(scenario, a, b),
+        "learning": learned,
+        "funnel": {name: funnel(facts) for name, facts in named.items()},
+        "calibration": {
+            name: {side: c for side in ("retriever", "ranker") if (c := calibration(facts, side)) is not None}
+            for name, facts in named.items()
+        },
+        "k_sweep": {name: sweep(facts) for name, facts in named.items()},
+        "k_saved": k_saved(scenario, a, b),
+        "ladder": ladder(rungs, run.ladder_days) if rungs else None,
+        "references": reference_rows(a) if "references" in a[0] else None,
+        "cost": {name: facts[0]["cost"] for name, facts in named.items() if facts[0]["cost"]},
+        "burn_in": {
+            "revenue_per_1000": float(
+                1000 * sum(d["revenue"] for f in burn_in for d in f["days"]) / sum(d["requests"] for f in burn_in for d in f["days"])
+            )
+        },
+    }
+
+
+__all__ = ["rule", "summarise"]

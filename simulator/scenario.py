@@ -1,0 +1,142 @@
+"""A scenario: a named, whole configuration. A TOML file overrides fields of the sections; an unknown key is an error."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from simulator.auction import AuctionConfig
+from simulator.config import Section, validated
+from simulator.feedback import FeedbackConfig
+from simulator.marketplace import CascadeConfig, MarketConfig
+from simulator.plugins import nearest
+from simulator.traffic import TrafficConfig
+from simulator.world import WorldConfig
+
+DEFAULT = "quickstart"
+
+
+class LoggingConfig(Section):
+    """The cascade that makes the burn-in log: popularity with exploration, and a ranker. None of the compared arms."""
+
+    temperature: float = Field(1.0, ge=0, description="of the Gumbel noise on log(rate x bid)")
+    pool: int = Field(100, ge=1, description="keyed proposals per request that compete for the K places")
+
+
+class RunConfig(Section):
+    """Length and number of the worlds of a study, and the samples that its measures use."""
+
+    burn_in: int = Field(20, ge=1, description="days")
+    days: int = Field(6, ge=1, description="days of the test, after the arms part")
+    worlds: int = Field(5, ge=1)
+    seed: int = Field(1, ge=0, description="worlds are seed, seed + 1, ...")
+    panel: int = Field(300, ge=1, description="requests of the daily panel")
+    evaluation: int = Field(1000, ge=1, description="requests of the final evaluation")
+    tau: int = Field(200, ge=1, description="of these, requests with the evaluation ranker's order of all ads")
+    ladder_worlds: int = Field(3, ge=0)
+    ladder_days: int = Field(3, ge=1)
+    latency: int = Field(1000, ge=1, description="timed single requests per arm")
+
+
+class Scenario(Section):
+    """Everything that a run depends on, but for the arms."""
+
+    name: str
+    about: str = ""
+    world: WorldConfig = WorldConfig()
+    traffic: TrafficConfig = TrafficConfig()
+    auction: AuctionConfig = AuctionConfig()
+    feedback: FeedbackConfig = FeedbackConfig()
+    cascade: CascadeConfig = CascadeConfig()
+    logging: LoggingConfig = LoggingConfig()
+    run: RunConfig = RunConfig()
+
+    @property
+    def market(self) -> MarketConfig:
+        """The sections that a market reads."""
+        return MarketConfig(
+            traffic=self.traffic, auction=self.auction, feedback=self.feedback, cascade=self.cascade
+        )
+
+    @property
+    def all_days(self) -> int:
+        """Days that a world must know: burn-in, test, and the day after, on which the last panel looks."""
+        return self.run.burn_in + self.run.days + 1
+
+
+def names() -> list[str]:
+    """The scenarios that ship with the package."""
+    files = resources.files("simulator.scenarios").iterdir()
+    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
+
+
+def load(name: str, *, small: bool = False, sets: Sequence[str] = ()) -> Scenario:
+    """A scenario by name, or by the path of a TOML file.
+
+    Args:
+        name: one of :func:`names`, or a path ending in ``.toml``.
+        small: also apply the file's ``[small]`` table.
+        sets: overrides ``section.key=value``, the value in TOML (a bare word is a string).
+
+    Raises:
+        ValueError: one line: unknown name (with the nearest), key or value.
+    """
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise ValueError(f"scenario == '{name}', must be a readable file")
+        text, label = Path(name).read_text(encoding="utf-8"), Path(name).stem
+    elif name in names():
+        text, label = resources.files("simulator.scenarios").joinpath(f"{name}.toml").read_text("utf-8"), name
+    else:
+        raise ValueError(f"scenario == '{name}', must be one that exists{nearest(name, names())}")
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"scenario '{name}': {error}") from None
+    smaller = values.pop("small", {})
+    if small:
+        values = _merged(values, smaller)
+    for item in sets:
+        values = _merged(values, _override(item))
+    scenario = validated(Scenario, {"name": label} | values, f"scenario '{label}'")
+    _feasible(scenario)
+    return scenario
+
+
+def _override(item: str) -> dict[str, Any]:
+    key, equals, text = item.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path) or len(path) < 2:
+        raise ValueError(f"--set {item}: must be section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in reversed(path):
+        value = {part: value}
+    return value  # type: ignore[no-any-return]
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+def _feasible(s: Scenario) -> None:
+    """Refuse a market that cannot run, before anything runs."""
+    if s.cascade.candidates > s.world.ads:
+        raise ValueError(f"cascade.candidates == {s.cascade.candidates}, must be at most world.ads == {s.world.ads}")
+    if s.auction.slots > s.cascade.candidates:
+        raise ValueError(
+            f"auction.slots == {s.auction.slots}, must be at most cascade.candidates == {s.cascade.candidates}"
+        )
+    if s.cascade.sync % s.cascade.tick:
+        raise ValueError(f"cascade.sync == {s.cascade.sync}, must be a multiple of cascade.tick == {s.cascade.tick}")
