@@ -84,12 +84,12 @@ class Counters:
         """Count matured rows (event order)."""
         slot = rows.slot.astype(np.int64)
         label = rows.label.astype(np.float64)
-        np.add.at(self._slot, slot, np.stack([label, np.ones_like(label)], axis=1))
+        _count(self._slot, slot, label, np.ones_like(label))
         rate = self._slot[:, 0] / self._slot[:, 1]
         weight = np.clip(rate[slot] / rate[0], 0.05, 1.0)
-        both = np.stack([label, weight], axis=1)
-        np.add.at(self._user, (rows.user, self._category[rows.ad]), both)
-        np.add.at(self._ad, rows.ad, both)
+        pair = rows.user.astype(np.int64) * self._user.shape[1] + self._category[rows.ad]
+        _count(self._user, pair, label, weight)
+        _count(self._ad, rows.ad.astype(np.int64), label, weight)
         np.maximum.at(self._user_last, rows.user, rows.time)
         np.maximum.at(self._ad_last, rows.ad, rows.time)
         self._touched.append(rows.user)
@@ -199,6 +199,14 @@ class Counters:
         self._user_last, self._ad_last = state["user_last"].copy(), state["ad_last"].copy()
         self._touched = [rows.copy() for rows in state["touched"]]
         self._versions = deque(state["versions"])
+
+
+def _count(table: npt.NDArray[np.float64], row: npt.NDArray[np.int64], clicks: Any, shows: Any) -> None:
+    """Add to the (clicks, shows) of rows [n], repeats welcome; ``table`` is [..., 2] and contiguous."""
+    flat = table.reshape(-1)
+    # add.at has a fast way for one flat index only
+    np.add.at(flat, 2 * row, clicks)
+    np.add.at(flat, 2 * row + 1, shows)
 
 
 def _log_odds(p: npt.NDArray[np.float64] | np.float64) -> npt.NDArray[np.float64]:

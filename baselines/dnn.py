@@ -8,7 +8,9 @@ in the history, price match, and the product of the user's and the ad's embeddin
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.counters import Counters
-from baselines.features import Events, FieldEmbedding, Fields, SideInput, mlp
+from baselines.features import Events, FieldEmbedding, Fields, SideInput
 from baselines.rowwise_adagrad import RowwiseAdagrad
 from simulator.keyed_random import subseed
 from simulator.records import Catalog, Floats, Impressions, Keys, Ranked, Requests
@@ -46,7 +48,7 @@ class RankerConfig:
 
 
 class Dnn(nn.Module):
-    """The network. Inputs of a pair are split by side, so that serving computes each side's share of layer one once."""
+    """The network. Inputs of a pair are split by side, so that each side's share of layer one is computed once."""
 
     def __init__(self, catalog: Catalog, fields: Fields, config: RankerConfig, user_dense: int, ad_dense: int) -> None:
         super().__init__()
@@ -58,11 +60,7 @@ class Dnn(nn.Module):
         pair_in = 2 * e + e + CROSS_DENSE
         self.slot = nn.Parameter(torch.zeros(SLOTS, config.hidden[0]))
         self.first = nn.Linear(self.user_in + self.ad_in + pair_in, config.hidden[0])
-        self.dropout = nn.Dropout(config.dropout)
-        # Sequential starts and ends with the ReLU of its neighbours' Linear: body(first(x)) is h.
-        self.body = nn.Sequential(
-            nn.ReLU(), self.dropout, *mlp(list(config.hidden), config.dropout), nn.ReLU(inplace=False)
-        )
+        self.body = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(config.hidden))
         self.head = nn.Linear(config.hidden[-1], 1)
 
     def split(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,18 +69,42 @@ class Dnn(nn.Module):
         w = self.first.weight
         return w[:, :u], w[:, u:a], w[:, a:]
 
-    def pair(self, user_id: Tensor, ad_id: Tensor, codes: Tensor, dense: Tensor) -> Tensor:
-        """Cross inputs [B, pair_in]: hashed crosses, product of id embeddings, dense crosses."""
-        table = self.embedding.table
-        product = nn.functional.embedding(user_id, table, sparse=True) * nn.functional.embedding(ad_id, table, sparse=True)
-        hashed = nn.functional.embedding(codes, self.crosses.table, sparse=True).flatten(1)
-        return torch.cat([hashed, product * 10.0, dense], dim=1)
+    def pair(self, product: Tensor, hashed: Tensor, dense: Tensor) -> Tensor:
+        """Cross inputs [B, pair_in]: hashed crosses [B, 2, e], product of id embeddings [B, e], dense crosses [B, 6]."""
+        return torch.cat([hashed.flatten(1), product * 10.0, dense], dim=1)
 
-    def forward(self, user: Tensor, ad: Tensor, pair: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
-        """Logit [B] and h [B, dh] from the inputs of the three parts, [B, ...] each, and the slot [B]."""
-        z = self.first(torch.cat([user, ad, pair], dim=1)) + self.slot[slot] * (slot > 0)[:, None]
-        h = self.body(z)
+    def hidden(self, z: Tensor, keep: Sequence[Tensor] = ()) -> Tensor:
+        """h [B, dh] from layer one's output [B, h].
+
+        Args:
+            z: before the activation; may be overwritten.
+            keep: dropout masks of the layers before the last, scaled; none while serving.
+        """
+        for i, linear in enumerate(self.body):
+            x = torch.relu_(z)
+            z = linear(x * keep[i] if keep else x)
+        return torch.relu_(z)
+
+    def forward(
+        self, user: Tensor, ad: Tensor, pair: Tensor, request: Tensor, slot: Tensor, keep: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Logit [B] and h [B, dh] of rows.
+
+        Args:
+            user: [Q, user_in], once per request; ad: [B, ad_in]; pair: [B, pair_in].
+            request: int64 [B], each row's place in ``user``.
+            slot: int64 [B].
+            keep: as in :meth:`hidden`.
+        """
+        w_user, w_row = self.first.weight.split([self.user_in, self.first.in_features - self.user_in], dim=1)
+        of_user = nn.functional.linear(user, w_user, self.first.bias).index_select(0, request)
+        z = torch.addmm(of_user, torch.cat([ad, pair], dim=1), w_row.T) + self.at_slot(slot)
+        h = self.hidden(z, keep)
         return self.head(h)[:, 0], h
+
+    def at_slot(self, slot: Tensor) -> Tensor:
+        """The slots' [B] share of layer one [B, h]; slot 0, the one that is served, is the reference: it stays zero."""
+        return nn.functional.embedding(slot, self.slot, padding_idx=0)
 
 
 def _hours(catalog: Catalog) -> int:
@@ -110,10 +132,12 @@ class DnnRanker:
             self.model = Dnn(catalog, self.fields, config, user_dense, ad_dense)
         with torch.no_grad():
             self.model.head.bias.fill_(float(np.log(catalog.base_ctr / (1 - catalog.base_ctr))))
-        tables = [p for name, p in self.model.named_parameters() if name.endswith("table")]
         dense = [p for name, p in self.model.named_parameters() if not name.endswith("table")]
         self._adam = torch.optim.Adam(dense, lr=config.lr, fused=True)
-        self._adagrad = RowwiseAdagrad(tables, lr=config.table_lr, l2=config.l2)
+        self._fields_adagrad, self._crosses_adagrad = (
+            RowwiseAdagrad(part.table, lr=config.table_lr, l2=config.l2)
+            for part in (self.model.embedding, self.model.crosses)
+        )
         self._dropout_seed = subseed(seed, "ranker dropout")
         self._steps = 0
         self._hour_column = list(catalog.context).index("hour") if "hour" in catalog.context else None
@@ -140,16 +164,14 @@ class DnnRanker:
         # Layer one, side by side: the user's share once per request, the ad's once per sync, the pair's here.
         of_user = nn.functional.linear(model.embedding(side), w_user, model.first.bias)
         flat = np.maximum(ads, 0).reshape(-1)
-        repeated = Events(
-            np.repeat(events.user, K), np.repeat(events.time, K), np.repeat(events.context, K, axis=0)
-        )
-        codes, dense = self._crosses(repeated, flat)
+        codes, dense = self._crosses(events, np.repeat(np.arange(R), K), flat)
         index = torch.from_numpy(flat.astype(np.int64))
-        user_id = side.codes[:, self._user_id].repeat_interleave(K)
-        pair = model.pair(user_id, self._ad_codes[index], codes, dense)
-        z = torch.addmm(self._ad_side[index], pair, w_pair.T)
-        z = (z.view(R, K, -1) + of_user[:, None, :]).view(R * K, -1)
-        h = model.body(z)
+        table = model.embedding.table
+        product = table[side.codes[:, self._user_id]][:, None, :] * table[self._ad_codes[index]].view(R, K, -1)
+        pair = model.pair(product.view(R * K, -1), model.crosses.table[codes], dense)
+        z = torch.addmm(self._ad_side.index_select(0, index), pair, w_pair.T)
+        z.view(R, K, -1).add_(of_user[:, None, :])
+        h = model.hidden(z)
         p = torch.sigmoid(model.head(h)[:, 0]).numpy().reshape(R, K)
         return Ranked(pctr=np.where(ads >= 0, p, 0.0).astype(np.float32), hidden=h.numpy().reshape(R, K, -1))
 
@@ -157,7 +179,8 @@ class DnnRanker:
     def sync(self, now: int) -> None:
         """Publish counters and weights, and the ads' share of layer one."""
         self.counters.publish(now)
-        self.serving.load_state_dict(self.model.state_dict())
+        for published, learned in zip(self.serving.parameters(), self.model.parameters(), strict=True):
+            published.copy_(learned)
         A = self.catalog.ads.rows
         side = self._ad_input(np.arange(A, dtype=np.int32), np.full(A, now))
         self._ad_codes = side.codes[:, self._ad_id]
@@ -172,22 +195,45 @@ class DnnRanker:
 
     def _train(self, rows: Impressions) -> None:
         model = self.model
-        model.train()
-        events = Events.of(rows)
+        # Rows of one request share the user side: compute it once.
+        first = np.concatenate([[True], rows.request[1:] != rows.request[:-1]])
+        request = np.cumsum(first) - 1
+        events = Events(rows.user[first], rows.time[first], rows.context[first])
         user, ad = self._user_input(events), self._ad_input(rows.ad, rows.time)
-        codes, dense = self._crosses(events, rows.ad)
-        pair = model.pair(user.codes[:, self._user_id], ad.codes[:, self._ad_id], codes, dense)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._dropout_seed + self._steps)
-            slot = torch.from_numpy(rows.slot.astype(np.int64))
-            logit, _ = model(model.embedding(user), model.embedding(ad), pair, slot)
+        codes, dense = self._crosses(events, request, rows.ad)
+        fields = self._fields_adagrad.gather(user.codes, user.bags, ad.codes)
+        crosses = self._crosses_adagrad.gather(codes)
+        user_codes, bags, ad_codes = fields.places
+        row_request = torch.from_numpy(request)
+        users = fields.values[user_codes[:, self._user_id].index_select(0, row_request)]
+        product = users * fields.values[ad_codes[:, self._ad_id]]
+        logit, _ = model(
+            model.embedding(user._replace(codes=user_codes, bags=bags), fields.values),
+            model.embedding(ad._replace(codes=ad_codes), fields.values),
+            model.pair(product, nn.functional.embedding(crosses.places[0], crosses.values), dense),
+            row_request,
+            torch.from_numpy(rows.slot.astype(np.int64)),
+            self._keep(len(rows)),
+        )
         loss = nn.functional.binary_cross_entropy_with_logits(logit, torch.from_numpy(rows.label).float())
         self._adam.zero_grad()
-        self._adagrad.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
-        self._adagrad.step()
+        self._fields_adagrad.step(fields)
+        self._crosses_adagrad.step(crosses)
         self._steps += 1
+
+    def _keep(self, rows: int) -> list[Tensor]:
+        """Dropout masks of this step [rows, width], 0 or 1 / P(kept); 16 random bits decide on each unit."""
+        if not self.config.dropout:
+            return []
+        dropped = round(self.config.dropout * (1 << 16))
+        scale = np.float32((1 << 16) / ((1 << 16) - dropped))
+        bits = np.random.default_rng([self._dropout_seed, self._steps])
+        return [
+            torch.from_numpy((bits.integers(0, 1 << 16, (rows, width), dtype=np.uint16) >= dropped) * scale)
+            for width in self.config.hidden[:-1]
+        ]
 
     def _user_input(self, events: Events) -> SideInput:
         return self.fields.user_side(events, self.counters.user_features(events.user, events.time))
@@ -195,23 +241,24 @@ class DnnRanker:
     def _ad_input(self, ads: npt.NDArray[Any], time: npt.NDArray[np.int64]) -> SideInput:
         return self.fields.ad_side(ads, self.counters.ad_features(ads, time))
 
-    def _crosses(self, events: Events, ads: Keys) -> tuple[Tensor, Tensor]:
-        """Codes [B, 2] of the hashed crosses and the dense crosses [B, 6] of rows (user, ad)."""
+    def _crosses(self, events: Events, request: npt.NDArray[Any], ads: Keys) -> tuple[Tensor, Tensor]:
+        """Codes [B, 2] of the hashed crosses and the dense crosses [B, 6] of rows (request's place in events, ad)."""
         c = self.catalog
-        category = c.category[ads]
-        segment = c.segment[events.user] * c.categories + category
-        hour = events.context[:, self._hour_column] if self._hour_column is not None else 0
+        category, price = c.category[ads], c.price[ads]
+        segment = c.segment[events.user][request] * c.categories + category
+        hour = events.context[request, self._hour_column] if self._hour_column is not None else 0
         codes = np.stack([1 + segment, 1 + c.segments * c.categories + hour * c.categories + category], axis=1)
-        counts = self.counters.user_category(events.user, category, events.time)
+        counts = self.counters.user_category(events.user[request], category, events.time[request])
+        # What the history says is counted once per request and looked up by row.
         items = c.history.as_of(events.user, events.time)
         known = items >= 0
         length = np.maximum(known.sum(axis=1), 1)
-        same = ((c.category[items] == category[:, None]) & known).sum(axis=1) / length
-        seen = (items == ads[:, None]).any(axis=1)
-        liked = np.where(known, c.price[items], 0.0).sum(axis=1) / length
-        dense = np.stack(
-            [counts[:, 0], counts[:, 1], same * 4, seen, np.abs(c.price[ads] - liked), c.price[ads] * liked], axis=1
-        )
+        place = np.arange(len(items))[:, None] * c.categories + c.category[items]
+        per_category = np.bincount(place[known], minlength=len(items) * c.categories).reshape(-1, c.categories)
+        same = per_category[request, category] / length[request]
+        seen = (items[request] == ads[:, None]).any(axis=1)
+        liked = (np.where(known, c.price[items], 0.0).sum(axis=1) / length)[request]
+        dense = np.stack([counts[:, 0], counts[:, 1], same * 4, seen, np.abs(price - liked), price * liked], axis=1)
         return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(dense.astype(np.float32))
 
     def snapshot(self) -> dict[str, Any]:
@@ -221,7 +268,7 @@ class DnnRanker:
             "serving": copy.deepcopy(self.serving.state_dict()),
             "ad_side": self._ad_side.clone(),
             "adam": copy.deepcopy(self._adam.state_dict()),
-            "adagrad": copy.deepcopy(self._adagrad.state_dict()),
+            "adagrad": [self._fields_adagrad.snapshot(), self._crosses_adagrad.snapshot()],
             "counters": self.counters.snapshot(),
             "steps": self._steps,
         }
@@ -232,7 +279,8 @@ class DnnRanker:
         self.serving.load_state_dict(state["serving"])
         self._ad_side = state["ad_side"].clone()
         self._adam.load_state_dict(copy.deepcopy(state["adam"]))
-        self._adagrad.load_state_dict(copy.deepcopy(state["adagrad"]))
+        self._fields_adagrad.restore(state["adagrad"][0])
+        self._crosses_adagrad.restore(state["adagrad"][1])
         self.counters.restore(state["counters"])
         self._steps = state["steps"]
 

@@ -44,9 +44,9 @@ class DssmTower(nn.Module):
         assert isinstance(first, nn.Linear)
         self.layers[0] = widened(first, extra)
 
-    def forward(self, x: SideInput, extras: Tensor | None) -> Tensor:
-        """Unit vectors [B, d]."""
-        inputs = self.embedding(x)
+    def forward(self, x: SideInput, extras: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        """Unit vectors [B, d]; ``rows`` as in :class:`FieldEmbedding`."""
+        inputs = self.embedding(x, rows)
         if extras is not None and extras.shape[1]:
             inputs = torch.cat([inputs, extras], dim=1)
         return nn.functional.normalize(self.layers(inputs), dim=1, eps=1e-8)
@@ -70,7 +70,7 @@ def dssm(catalog: Catalog, seed: int, *, extras: Extras | None = None, **params:
             user.widen(extras.user_width)
             item.widen(extras.item_width)
     model = TwoTower(user, item, gain=config.gain, base_ctr=catalog.base_ctr)
-    return TowerRetriever(catalog, seed, model, fields, config, extras)
+    return TowerRetriever(catalog, seed, model, embedding, fields, config, extras)
 
 
 def dssm_bare(catalog: Catalog, seed: int, *, extras: Extras | None = None, **params: Any) -> TowerRetriever:

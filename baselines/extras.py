@@ -24,8 +24,12 @@ class Extras(Protocol):
         """Change the towers' layers in place, before any optimiser is made."""
         ...
 
-    def read(self, users: Tensor, items: Tensor, as_of: Tensor) -> tuple[Tensor, Tensor]:
-        """Training read of int64 keys [n] at times [n] -> detached [n, user_width], [n, item_width]."""
+    def read_users(self, users: Tensor, as_of: Tensor) -> Tensor:
+        """Training read of users int64 [n] at times [n] -> detached [n, user_width]."""
+        ...
+
+    def read_items(self, items: Tensor, as_of: Tensor) -> Tensor:
+        """Training read of items int64 [n] at times [n] -> detached [n, item_width]."""
         ...
 
     def published_users(self, users: Tensor) -> Tensor:

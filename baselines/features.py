@@ -39,7 +39,7 @@ class SideInput(NamedTuple):
 
     Attributes:
         codes: int64 [B, F], rows of the embedding table.
-        bags: int64 [B, 2L] history rows of the table (ad and category of each item), or None on the ad side.
+        bags: int64 [B, 2, L] history rows of the table (each item's ad, each item's category), or None on the ad side.
         dense: float32 [B, D].
     """
 
@@ -64,7 +64,8 @@ class Fields:
         self._users, self._ads = users, ads
         names = list(catalog.ads.codes)
         # The history reads the same rows as the ad side: what is learned of an ad is learned of a past engagement.
-        self._item_rows = ads[:, [names.index("ad"), names.index("category")]]
+        item_rows = ads[:, [names.index("ad"), names.index("category")]]
+        self._item_rows = np.concatenate([item_rows, np.zeros((1, 2), dtype=np.int64)]).T.copy()
         self.user_fields = users.shape[1] + len(catalog.context)
         self.ad_fields = ads.shape[1]
         self.user_dense = catalog.users.dense.shape[1]
@@ -75,7 +76,8 @@ class Fields:
         context = events.context.astype(np.int64) + self._context_offset
         codes = np.concatenate([self._users[events.user], context], axis=1)
         items = self._catalog.history.as_of(events.user, events.time)
-        bags = np.where((items >= 0)[..., None], self._item_rows[items], 0).reshape(len(items), -1)
+        # The pad -1 picks the last row of the item rows, which is the pad's.
+        bags = self._item_rows[:, items].transpose(1, 0, 2)
         dense = np.concatenate([self._catalog.users.dense[events.user], extra], axis=1)
         return SideInput(torch.from_numpy(codes), torch.from_numpy(bags), torch.from_numpy(dense))
 
@@ -94,7 +96,7 @@ def _stack(codes: dict[str, Keys], sizes: dict[str, int], offset: int) -> tuple[
 
 
 class FieldEmbedding(nn.Module):
-    """One sparse table for all fields; the history is the mean of its items' rows.
+    """One table for all fields; the history is the mean of its items' rows.
 
     Args:
         rows: rows of the table; row 0 is the pad and stays zero.
@@ -109,14 +111,23 @@ class FieldEmbedding(nn.Module):
         with torch.no_grad():
             self.table[0] = 0.0
 
-    def forward(self, x: SideInput) -> Tensor:
-        """[B, F * e + (2 e with a history) + D]: embeddings, pooled history, dense features."""
-        parts = [nn.functional.embedding(x.codes, self.table, sparse=True).flatten(1)]
+    def forward(self, x: SideInput, rows: Tensor | None = None) -> Tensor:
+        """Embeddings, pooled history, dense features.
+
+        Args:
+            x: one side's input.
+            rows: [n, e], what the codes number instead of the table: the gathered rows of a training batch.
+
+        Returns:
+            [B, F * e + (2 e with a history) + D].
+        """
+        table = self.table if rows is None else rows
+        parts = [nn.functional.embedding(x.codes, table).flatten(1)]
         if x.bags is not None:
-            # ad rows and category rows alternate: pool them apart
-            for kind in (0, 1):
-                bag = x.bags[:, kind::2].contiguous()
-                parts.append(nn.functional.embedding_bag(bag, self.table, mode="mean", sparse=True, padding_idx=0))
+            # Ads and categories are pooled apart, in one pass.
+            bags = x.bags.reshape(-1, x.bags.shape[2])
+            pooled = nn.functional.embedding_bag(bags, table, mode="mean", padding_idx=0)
+            parts.append(pooled.view(len(x.bags), -1))
         parts.append(x.dense)
         return torch.cat(parts, dim=1)
 

@@ -6,39 +6,49 @@ the rows of the batch too: a row that is never read never decays. The same for e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
+from baselines.gather import Gathered, RowGather
 
-class RowwiseAdagrad(torch.optim.Optimizer):
-    """Adagrad with the mean squared gradient of a row as its one accumulator.
+
+class RowwiseAdagrad:
+    """Adagrad on one table, with the mean squared gradient of a row as its one accumulator.
+
+    A batch first gathers what it reads, uses the gathered values in its forward, and steps after ``backward``.
 
     Args:
-        params: embedding weights [rows, e] with sparse gradients (``nn.Embedding(sparse=True)``).
+        table: weights [rows, e], changed in place; row 0 is the pad.
         lr: step size.
         l2: added to the gradient as ``l2 * row``, on the rows of the batch.
         eps: keeps the first step finite.
     """
 
-    def __init__(self, params: Iterable[Tensor], *, lr: float, l2: float = 0.0, eps: float = 1e-8) -> None:
-        super().__init__(params, {"lr": lr, "l2": l2, "eps": eps})
+    def __init__(self, table: Tensor, *, lr: float, l2: float = 0.0, eps: float = 1e-8) -> None:
+        self._table = table
+        self._lr, self._l2, self._eps = lr, l2, eps
+        self._squares = torch.zeros(table.shape[0])
+        self._gather = RowGather(table.shape[0])
+
+    def gather(self, *codes: Tensor) -> Gathered:
+        """The rows that a batch reads by ``codes``, int64 of any shapes."""
+        return self._gather(self._table, *codes)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of the rows that have a gradient."""
-        for group in self.param_groups:
-            for table in group["params"]:
-                if table.grad is None:
-                    continue
-                grad = table.grad.coalesce()
-                rows, values = grad.indices()[0], grad.values()
-                state = self.state[table]
-                if not state:
-                    state["squares"] = torch.zeros(table.shape[0])
-                if group["l2"]:
-                    values = values + group["l2"] * table[rows]
-                squares = state["squares"][rows] + values.square().mean(dim=1)
-                state["squares"][rows] = squares
-                table.index_add_(0, rows, values / (squares.sqrt() + group["eps"])[:, None], alpha=-group["lr"])
+    def step(self, batch: Gathered) -> None:
+        """One update of the batch's rows by the gradient that their values collected, zero where there is none."""
+        rows, values = batch.rows, batch.values
+        grad = torch.zeros_like(values) if values.grad is None else values.grad
+        grad = grad.add(values, alpha=self._l2)
+        squares = self._squares.index_select(0, rows) + grad.square().mean(dim=1)
+        self._squares.index_copy_(0, rows, squares)
+        step = grad.div_((squares.sqrt() + self._eps)[:, None])
+        self._table.index_add_(0, rows, step, alpha=-self._lr)
+
+    def snapshot(self) -> Tensor:
+        """A copy of the accumulators, float32 [rows]."""
+        return self._squares.clone()
+
+    def restore(self, state: Tensor) -> None:
+        """Take over a :meth:`snapshot`."""
+        self._squares = state.clone()

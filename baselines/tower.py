@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from baselines.counters import Counters
 from baselines.extras import Extras
-from baselines.features import Events, Fields, SideInput
+from baselines.features import Events, FieldEmbedding, Fields, SideInput
 from baselines.rowwise_adagrad import RowwiseAdagrad
 from baselines.softmax import StreamingFrequency, against_uniform, in_batch
 from simulator.keyed_random import subseed
@@ -63,7 +63,7 @@ class TwoTower(nn.Module):
     """A pair of towers and the head ``logit = softplus(rho) cos(u, v) + bias (+ slot bias while training)``.
 
     Args:
-        user, item: modules ``tower(side_input, extras) -> [B, d]``, unit length.
+        user, item: modules ``tower(side_input, extras, rows) -> [B, d]``, unit length; ``rows`` as in ``FieldEmbedding``.
         gain, base_ctr: start of the head.
     """
 
@@ -96,13 +96,21 @@ class TowerRetriever:
         catalog: what may be known.
         seed: of the negatives' generator.
         model: the towers, already with room for the extras' widths.
+        embedding: the field table that both towers read.
         fields: layout of the embedding table that the towers read.
         config: hyper-parameters.
         extras: filler of the slot, or None.
     """
 
     def __init__(
-        self, catalog: Catalog, seed: int, model: TwoTower, fields: Fields, config: TowerConfig, extras: Extras | None
+        self,
+        catalog: Catalog,
+        seed: int,
+        model: TwoTower,
+        embedding: FieldEmbedding,
+        fields: Fields,
+        config: TowerConfig,
+        extras: Extras | None,
     ) -> None:
         self.catalog = catalog
         self.config = config
@@ -112,10 +120,9 @@ class TowerRetriever:
         if extras is not None:
             extras.wrap(model.user, model.item)
         self.counters = Counters(catalog) if config.counters else None
-        tables = [p for name, p in model.named_parameters() if name.endswith("table")]
         dense = [p for name, p in model.named_parameters() if not name.endswith("table")]
         self._adam = torch.optim.Adam(dense, lr=config.lr, fused=True)
-        self._adagrad = RowwiseAdagrad(tables, lr=config.table_lr, l2=config.l2)
+        self._adagrad = RowwiseAdagrad(embedding.table, lr=config.table_lr, l2=config.l2)
         self._frequency = StreamingFrequency(catalog.ads.rows, start=catalog.ads.rows / config.batch)
         self._generator = torch.Generator().manual_seed(subseed(seed, "negatives"))
         self._all_ads = np.arange(catalog.ads.rows, dtype=np.int32)
@@ -169,7 +176,8 @@ class TowerRetriever:
             self.counters.publish(now)
         if self.extras is not None:
             self.extras.publish(now)
-        self.serving.load_state_dict(self.model.state_dict())
+        for published, learned in zip(self.serving.parameters(), self.model.parameters(), strict=True):
+            published.copy_(learned)
         items = None if self.extras is None else self.extras.published_items()
         self._items = self.serving.item(self._item_input(self._all_ads, np.full(self._all_ads.size, now)), items)
 
@@ -200,12 +208,14 @@ class TowerRetriever:
         # 1: read
         user_extra = item_extra = None
         if self.extras is not None:
-            padded = torch.cat([users, users[-1:].expand(config.negatives)])
-            read_u, item_extra = self.extras.read(padded, all_ads, torch.from_numpy(ad_time))
-            user_extra = read_u[: len(rows)][torch.from_numpy(first)]
+            user_extra = self.extras.read_users(torch.from_numpy(heads.user.astype(np.int64)), torch.from_numpy(heads.time))
+            item_extra = self.extras.read_items(all_ads, torch.from_numpy(ad_time))
         # 2: forward
-        u = model.user(self._user_input(heads), user_extra)[row_request]
-        v_all = model.item(self._item_input(all_ads.numpy(), ad_time), item_extra)
+        user_side, item_side = self._user_input(heads), self._item_input(all_ads.numpy(), ad_time)
+        batch = self._adagrad.gather(user_side.codes, user_side.bags, item_side.codes)
+        codes, bags, item_codes = batch.places
+        u = model.user(user_side._replace(codes=codes, bags=bags), user_extra, batch.values).index_select(0, row_request)
+        v_all = model.item(item_side._replace(codes=item_codes), item_extra, batch.values)
         v, v_drawn = v_all[: len(rows)], v_all[len(rows) :]
         slot = torch.from_numpy(rows.slot.astype(np.int64))
         # slot 0 is the reference: its bias is the head's
@@ -217,10 +227,9 @@ class TowerRetriever:
         if config.softmax and len(won):
             loss = loss + config.softmax * self._softmax(u[won], v[won], v_drawn, users[won], ads[won], drawn)
         self._adam.zero_grad()
-        self._adagrad.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
-        self._adagrad.step()
+        self._adagrad.step(batch)
         if len(won):
             self._frequency.update(ads[won])
         # 5, 6: write what was computed before the step
@@ -255,7 +264,7 @@ class TowerRetriever:
             "serving": copy.deepcopy(self.serving.state_dict()),
             "items": self._items.clone(),
             "adam": copy.deepcopy(self._adam.state_dict()),
-            "adagrad": copy.deepcopy(self._adagrad.state_dict()),
+            "adagrad": self._adagrad.snapshot(),
             "frequency": self._frequency.snapshot(),
             "generator": self._generator.get_state(),
             "counters": None if self.counters is None else self.counters.snapshot(),
@@ -268,7 +277,7 @@ class TowerRetriever:
         self.serving.load_state_dict(state["serving"])
         self._items = state["items"].clone()
         self._adam.load_state_dict(copy.deepcopy(state["adam"]))
-        self._adagrad.load_state_dict(copy.deepcopy(state["adagrad"]))
+        self._adagrad.restore(state["adagrad"])
         self._frequency.restore(state["frequency"])
         self._generator.set_state(state["generator"])
         if self.counters is not None:

@@ -231,13 +231,17 @@ class CS3Extras:
         Returns:
             float32 [n, user_width] and [n, item_width], detached copies.
         """
-        at = as_of if self.config.read_as_of == "serve" else None
-        if at is None and self.config.read_as_of == "serve":
-            raise ValueError("as_of == None, must be int64 [n] when read_as_of == 'serve'")
-        return (
-            _joined([part.users.read(users, at) for part in self._parts], users.numel()),
-            _joined([part.items.read(items, at) for part in self._parts], items.numel()),
-        )
+        return self.read_users(users, as_of), self.read_items(items, as_of)
+
+    def read_users(self, users: Tensor, as_of: Tensor | None) -> Tensor:
+        """The user tower's half of ``read``, for a trainer that encodes each user of a batch once."""
+        at = self._version(as_of)
+        return _joined([part.users.read(users, at) for part in self._parts], users.numel())
+
+    def read_items(self, items: Tensor, as_of: Tensor | None) -> Tensor:
+        """The item tower's half of ``read``."""
+        at = self._version(as_of)
+        return _joined([part.items.read(items, at) for part in self._parts], items.numel())
 
     def published_users(self, users: Tensor | None = None) -> Tensor:
         """What the user tower reads at serving, of users [n] or all -> float32 [n, user_width]."""
@@ -300,6 +304,13 @@ class CS3Extras:
             raise ValueError(f"state == {sorted(state)}, must hold {sorted(parts)}")
         for name, part in parts.items():
             part.restore(cast(dict[str, object], state[name]))
+
+    def _version(self, as_of: Tensor | None) -> Tensor | None:
+        if self.config.read_as_of != "serve":
+            return None
+        if as_of is None:
+            raise ValueError("as_of == None, must be int64 [n] when read_as_of == 'serve'")
+        return as_of
 
     def _named_parts(self) -> list[tuple[str, TwoTables]]:
         named: list[tuple[str, TwoTables | None]] = [("cross", self.cross), ("cascade", self.cascade)]

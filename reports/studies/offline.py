@@ -58,7 +58,11 @@ class OfflineConfig(Section):
         seeds: of the models' initialisation and negatives, a replay each.
         label_wait: seconds from an impression to its label.
         sync: seconds between publications.
-        retriever, modifiers, ranker: hyper-parameters of the arms' parts, where they differ from the defaults.
+        retriever: hyper-parameters of the towers, where they differ from the defaults. No softmax terms here: they teach
+            which video was clicked among others, and with one exposure per request there are no others to choose from; on
+            1 to 4 May (seed 101) plain BCE is 1.6 points of AUC better.
+        modifiers: hyper-parameters of the modifiers.
+        ranker: hyper-parameters of the ranker.
     """
 
     data: str = "kuairand"
@@ -67,7 +71,7 @@ class OfflineConfig(Section):
     seeds: tuple[int, ...] = Field(default=(1, 2, 3, 4, 5), min_length=1)
     label_wait: int = Field(default=1800, ge=0)
     sync: int = Field(default=1800, gt=0)
-    retriever: dict[str, Any] = Field(default_factory=dict)
+    retriever: dict[str, Any] = Field(default_factory=lambda: {"softmax": 0.0})
     modifiers: dict[str, Any] = Field(default_factory=dict)
     ranker: dict[str, Any] = Field(default_factory=dict)
 
@@ -134,9 +138,11 @@ def cell(config: OfflineConfig, out: Path, seed: int, ranker: str) -> float:
     started = time.perf_counter()
     with _one_thread(torch):
         data = read(config)
+        # Rows are learned at the first step after their labels are ready: older versions of the vectors are never read.
+        modifiers = {"horizon": config.label_wait + 2 * config.sync, **config.modifiers}
         made = {
             name: arms.make_arm(
-                name, data.catalog, seed, retriever=config.retriever, modifiers=config.modifiers, ranker=config.ranker
+                name, data.catalog, seed, retriever=config.retriever, modifiers=modifiers, ranker=config.ranker
             )
             for name in by_ranker(config.arms)[ranker]
         }
