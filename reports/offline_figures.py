@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Record = Mapping[str, Any]
-PANELS = {"auc": "AUC (higher is better)", "gauc": "GAUC (higher is better)", "logloss": "Log loss (lower is better)"}
+PANELS = {
+    "auc": ("AUC", "higher is better"),
+    "gauc": ("GAUC", "higher is better"),
+    "logloss": ("Log loss", "lower is better"),
+}
 
 
 LONGEST = 30
@@ -64,7 +68,7 @@ def scores(results: Record) -> Figure:
     """AUC, GAUC and log loss of every row, with intervals over seeds."""
     rows, looks = results["rows"], marks(results)
     figure, axes = canvas(0.36 * len(rows) + 0.8, columns=len(PANELS))
-    for ax, (key, title) in zip(axes, PANELS.items(), strict=True):
+    for ax, (key, (title, good)) in zip(axes, PANELS.items(), strict=True):
         for place, row in enumerate(rows):
             mark, ends = looks[row["name"]], interval(row[key]["ci"])
             (mean,) = floats([row[key]["mean"]])
@@ -77,7 +81,9 @@ def scores(results: Record) -> Figure:
         name_bars(ax, [short(row["name"]) for row in rows] if key == "auc" else [""] * len(rows))
         ax.margins(x=0.22)
         ax.set_ylim(len(rows) - 0.5, -0.8)
+        ax.locator_params(axis="x", nbins=3)
         ax.set_title(title)
+        ax.set_xlabel(good)
     return figure
 
 
