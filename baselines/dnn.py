@@ -1,8 +1,8 @@
 """The ``dnn`` ranker: embeddings + cross features -> 256-128-64 -> 1, with h_uv by the one rule of models.md 4.1.
 
 h = ReLU(last hidden Linear), the input of the last Linear, dropout off. Cross features are what towers cannot have:
-hashed segment x category and hour x category, the user's counts on the candidate's category as of the last sync, matches
-in the history, price match, and the product of the user's and the ad's embedding.
+hashed segment x category and hour x category, the user's counts on the candidate's category as of the last sync,
+matches in the history, price match, and the product of the user's and the ad's embedding.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from baselines.counters import Counters
-from baselines.features import Events, FieldEmbedding, Fields, SideInput
+from baselines.features import Events, FieldEmbedding, Fields, SideInput, looked_up
+from baselines.flat_adam import FlatAdam
 from baselines.rowwise_adagrad import RowwiseAdagrad
 from simulator.keyed_random import subseed
-from simulator.records import Catalog, Floats, Impressions, Keys, Ranked, Requests
+from simulator.records import Catalog, Impressions, Keys, Ranked, Requests
 
 SLOTS = 64
 CROSS_DENSE = 6
@@ -70,7 +71,7 @@ class Dnn(nn.Module):
         return w[:, :u], w[:, u:a], w[:, a:]
 
     def pair(self, product: Tensor, hashed: Tensor, dense: Tensor) -> Tensor:
-        """Cross inputs [B, pair_in]: hashed crosses [B, 2, e], product of id embeddings [B, e], dense crosses [B, 6]."""
+        """Cross inputs [B, pair_in]: product of ids' embeddings [B, e], hashed crosses [B, 2, e], dense ones [B, 6]."""
         return torch.cat([hashed.flatten(1), product * 10.0, dense], dim=1)
 
     def hidden(self, z: Tensor, keep: Sequence[Tensor] = ()) -> Tensor:
@@ -91,12 +92,14 @@ class Dnn(nn.Module):
         """Logit [B] and h [B, dh] of rows.
 
         Args:
-            user: [Q, user_in], once per request; ad: [B, ad_in]; pair: [B, pair_in].
+            user: [Q, user_in], once per request.
+            ad: [B, ad_in].
+            pair: [B, pair_in].
             request: int64 [B], each row's place in ``user``.
             slot: int64 [B].
             keep: as in :meth:`hidden`.
         """
-        w_user, w_row = self.first.weight.split([self.user_in, self.first.in_features - self.user_in], dim=1)
+        w_user, w_row = torch.split(self.first.weight, [self.user_in, self.first.in_features - self.user_in], dim=1)
         of_user = nn.functional.linear(user, w_user, self.first.bias).index_select(0, request)
         z = torch.addmm(of_user, torch.cat([ad, pair], dim=1), w_row.T) + self.at_slot(slot)
         h = self.hidden(z, keep)
@@ -133,7 +136,7 @@ class DnnRanker:
         with torch.no_grad():
             self.model.head.bias.fill_(float(np.log(catalog.base_ctr / (1 - catalog.base_ctr))))
         dense = [p for name, p in self.model.named_parameters() if not name.endswith("table")]
-        self._adam = torch.optim.Adam(dense, lr=config.lr, fused=True)
+        self._adam = FlatAdam(dense, lr=config.lr)
         self._fields_adagrad, self._crosses_adagrad = (
             RowwiseAdagrad(part.table, lr=config.table_lr, l2=config.l2)
             for part in (self.model.embedding, self.model.crosses)
@@ -201,16 +204,17 @@ class DnnRanker:
         events = Events(rows.user[first], rows.time[first], rows.context[first])
         user, ad = self._user_input(events), self._ad_input(rows.ad, rows.time)
         codes, dense = self._crosses(events, request, rows.ad)
+        assert user.bags is not None
         fields = self._fields_adagrad.gather(user.codes, user.bags, ad.codes)
         crosses = self._crosses_adagrad.gather(codes)
         user_codes, bags, ad_codes = fields.places
         row_request = torch.from_numpy(request)
-        users = fields.values[user_codes[:, self._user_id].index_select(0, row_request)]
-        product = users * fields.values[ad_codes[:, self._ad_id]]
+        users = looked_up(fields.values, user_codes[:, self._user_id]).index_select(0, row_request)
+        product = users * looked_up(fields.values, ad_codes[:, self._ad_id])
         logit, _ = model(
             model.embedding(user._replace(codes=user_codes, bags=bags), fields.values),
             model.embedding(ad._replace(codes=ad_codes), fields.values),
-            model.pair(product, nn.functional.embedding(crosses.places[0], crosses.values), dense),
+            model.pair(product, looked_up(crosses.values, crosses.places[0]), dense),
             row_request,
             torch.from_numpy(rows.slot.astype(np.int64)),
             self._keep(len(rows)),
@@ -267,7 +271,7 @@ class DnnRanker:
             "model": copy.deepcopy(self.model.state_dict()),
             "serving": copy.deepcopy(self.serving.state_dict()),
             "ad_side": self._ad_side.clone(),
-            "adam": copy.deepcopy(self._adam.state_dict()),
+            "adam": self._adam.snapshot(),
             "adagrad": [self._fields_adagrad.snapshot(), self._crosses_adagrad.snapshot()],
             "counters": self.counters.snapshot(),
             "steps": self._steps,
@@ -278,7 +282,7 @@ class DnnRanker:
         self.model.load_state_dict(state["model"])
         self.serving.load_state_dict(state["serving"])
         self._ad_side = state["ad_side"].clone()
-        self._adam.load_state_dict(copy.deepcopy(state["adam"]))
+        self._adam.restore(state["adam"])
         self._fields_adagrad.restore(state["adagrad"][0])
         self._crosses_adagrad.restore(state["adagrad"][1])
         self.counters.restore(state["counters"])

@@ -40,7 +40,9 @@ class Extras(Protocol):
         """Serving read of items [n], or of all -> [n, item_width]."""
         ...
 
-    def observe(self, users: Tensor, items: Tensor, labels: Tensor, u: Tensor, v: Tensor, hidden: Tensor, now: int) -> None:
+    def observe(
+        self, users: Tensor, items: Tensor, labels: Tensor, u: Tensor, v: Tensor, hidden: Tensor, now: int
+    ) -> None:
         """Write after the optimiser's step: rows in event order, outputs from before the step."""
         ...
 

@@ -5,6 +5,8 @@ Letters: B rows, F fields of a side, L history length, e embedding width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +89,9 @@ class Fields:
         return SideInput(torch.from_numpy(self._ads[ads]), None, torch.from_numpy(dense))
 
 
-def _stack(codes: dict[str, Keys], sizes: dict[str, int], offset: int) -> tuple[npt.NDArray[np.int64], int]:  # type: ignore[misc]
+def _stack(
+    codes: Mapping[str, Keys], sizes: Mapping[str, int], offset: int
+) -> tuple[npt.NDArray[np.int64], int]:
     columns = []
     for name, values in codes.items():
         columns.append(values.astype(np.int64) + offset)
@@ -122,25 +126,27 @@ class FieldEmbedding(nn.Module):
             [B, F * e + (2 e with a history) + D].
         """
         table = self.table if rows is None else rows
-        parts = [nn.functional.embedding(x.codes, table).flatten(1)]
+        parts = [looked_up(table, x.codes).flatten(1)]
         if x.bags is not None:
-            # Ads and categories are pooled apart, in one pass.
-            bags = x.bags.reshape(-1, x.bags.shape[2])
-            pooled = nn.functional.embedding_bag(bags, table, mode="mean", padding_idx=0)
-            parts.append(pooled.view(len(x.bags), -1))
+            # The pad is a zero row: it adds nothing to the sum and does not count.
+            length = (x.bags != 0).sum(dim=2, keepdim=True).clamp_(min=1)
+            parts.append((looked_up(table, x.bags).sum(dim=2) / length).flatten(1))
         parts.append(x.dense)
         return torch.cat(parts, dim=1)
 
 
-def mlp(widths: list[int], dropout: float = 0.0) -> nn.Sequential:
-    """Linear-ReLU-...-Linear through ``widths``; no activation after the last, dropout after each ReLU if asked for."""
+def looked_up(table: Tensor, codes: Tensor) -> Tensor:
+    """Rows of ``table`` [n, e] by ``codes``, int64 of any shape -> [..., e]. Backward is one ``index_add``."""
+    return table.index_select(0, codes.reshape(-1)).view(*codes.shape, -1)
+
+
+def mlp(widths: list[int]) -> nn.Sequential:
+    """Linear-ReLU-...-Linear through ``widths``; no activation after the last."""
     layers: list[nn.Module] = []
-    for i, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (n_in, n_out) in enumerate(pairwise(widths)):
         layers.append(nn.Linear(n_in, n_out))
         if i < len(widths) - 2:
-            layers.append(nn.ReLU())
-            if dropout:
-                layers.append(nn.Dropout(dropout))
+            layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 
 

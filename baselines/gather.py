@@ -45,6 +45,6 @@ class RowGather:
         rows = self._read.nonzero()[:, 0]
         self._read.index_fill_(0, rows, False)
         self._place.index_copy_(0, rows, torch.arange(rows.numel()))
-        places = self._place.index_select(0, flat).split([c.numel() for c in codes])
+        places = torch.split(self._place.index_select(0, flat), [c.numel() for c in codes])
         values = table.detach().index_select(0, rows).requires_grad_()
         return Gathered(rows, values, tuple(p.view(c.shape) for p, c in zip(places, codes, strict=True)))

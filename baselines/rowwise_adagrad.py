@@ -40,6 +40,7 @@ class RowwiseAdagrad:
         rows, values = batch.rows, batch.values
         grad = torch.zeros_like(values) if values.grad is None else values.grad
         grad = grad.add(values, alpha=self._l2)
+        grad[0] = 0.0  # what the pads of a history collected
         squares = self._squares.index_select(0, rows) + grad.square().mean(dim=1)
         self._squares.index_copy_(0, rows, squares)
         step = grad.div_((squares.sqrt() + self._eps)[:, None])

@@ -1,4 +1,4 @@
-"""Sampled softmax for retrieval: in-batch negatives with logQ, uniform negatives without (models.md 3.2, loss B and A+B).
+"""Sampled softmax for retrieval: in-batch negatives with logQ, uniform ones without (models.md 3.2, loss B and A+B).
 
 Bengio & Senecal 2008 for the correction; streaming item frequencies after Yi et al., RecSys 2019 (section 4).
 """
@@ -45,7 +45,9 @@ class StreamingFrequency:
     def restore(self, state: dict[str, object]) -> None:
         """Take over a snapshot."""
         gap, last, step = state["gap"], state["last"], state["step"]
-        assert isinstance(gap, Tensor) and isinstance(last, Tensor) and isinstance(step, int)
+        assert isinstance(gap, Tensor)
+        assert isinstance(last, Tensor)
+        assert isinstance(step, int)
         self.gap, self.last, self.step = gap.clone(), last.clone(), step
 
 
@@ -54,7 +56,8 @@ def in_batch(scores: Tensor, users: Tensor, items: Tensor, log_q: Tensor) -> Ten
 
     Args:
         scores: [P, P], row i and column j: user i with item j, already divided by the temperature.
-        users, items: int64 [P], keys of the positives.
+        users: int64 [P], keys of the positives.
+        items: int64 [P], likewise.
         log_q: [P], log sampling probability of each column's item.
 
     Returns:
@@ -76,7 +79,8 @@ def against_uniform(positive: Tensor, negative: Tensor, items: Tensor, drawn: Te
     Args:
         positive: [P], own scores over the temperature.
         negative: [P, M], scores of the drawn items over the temperature.
-        items: int64 [P]; drawn: int64 [M].
+        items: int64 [P], keys of the positives.
+        drawn: int64 [M], keys of the draws.
     """
     clash = items[:, None] == drawn[None, :]
     logits = torch.cat([positive[:, None], negative.masked_fill(clash, -torch.inf)], dim=1)

@@ -1,7 +1,7 @@
 """The trainer and server of any single-vector two-tower retriever: losses, online steps, publication, exact search.
 
-A backbone (one paper, one file) hands it a ``TwoTower``; ``cs3`` or a control fills the slot ``extras``. The order of one
-micro-batch is models.md 1.6:
+A backbone (one paper, one file) hands it a ``TwoTower``; ``cs3`` or a control fills the slot ``extras``. The order of
+one micro-batch is models.md 1.6:
 
     1 read extras   2 forward   3 the ranker's hidden vector comes with the row   4 losses, step   5, 6 extras observe
 
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from baselines.counters import Counters
 from baselines.extras import Extras
 from baselines.features import Events, FieldEmbedding, Fields, SideInput
+from baselines.flat_adam import FlatAdam
 from baselines.rowwise_adagrad import RowwiseAdagrad
 from baselines.softmax import StreamingFrequency, against_uniform, in_batch
 from simulator.keyed_random import subseed
@@ -39,7 +40,8 @@ class TowerConfig:
         hidden: widths of the hidden layers of both towers.
         width: d, width of the output.
         batch: rows of a micro-batch at most.
-        lr: of Adam on dense weights; table_lr: of row-wise Adagrad on embeddings; l2: on the embedding rows of the batch.
+        lr: of Adam on dense weights.
+        table_lr: of row-wise Adagrad on embeddings; l2: on the embedding rows of the batch.
         softmax: weight of the two softmax terms; negatives: uniform draws per batch; temperature: of the softmax.
         gain: start of the learned gain on the cosine.
         counters: feed the online counters.
@@ -63,7 +65,7 @@ class TwoTower(nn.Module):
     """A pair of towers and the head ``logit = softplus(rho) cos(u, v) + bias (+ slot bias while training)``.
 
     Args:
-        user, item: modules ``tower(side_input, extras, rows) -> [B, d]``, unit length; ``rows`` as in ``FieldEmbedding``.
+        user, item: modules ``tower(side_input, extras, rows) -> [B, d]``, unit length (``FieldEmbedding``).
         gain, base_ctr: start of the head.
     """
 
@@ -121,7 +123,7 @@ class TowerRetriever:
             extras.wrap(model.user, model.item)
         self.counters = Counters(catalog) if config.counters else None
         dense = [p for name, p in model.named_parameters() if not name.endswith("table")]
-        self._adam = torch.optim.Adam(dense, lr=config.lr, fused=True)
+        self._adam = FlatAdam(dense, lr=config.lr)
         self._adagrad = RowwiseAdagrad(embedding.table, lr=config.table_lr, l2=config.l2)
         self._frequency = StreamingFrequency(catalog.ads.rows, start=catalog.ads.rows / config.batch)
         self._generator = torch.Generator().manual_seed(subseed(seed, "negatives"))
@@ -208,13 +210,16 @@ class TowerRetriever:
         # 1: read
         user_extra = item_extra = None
         if self.extras is not None:
-            user_extra = self.extras.read_users(torch.from_numpy(heads.user.astype(np.int64)), torch.from_numpy(heads.time))
+            head_users = torch.from_numpy(heads.user.astype(np.int64))
+            user_extra = self.extras.read_users(head_users, torch.from_numpy(heads.time))
             item_extra = self.extras.read_items(all_ads, torch.from_numpy(ad_time))
         # 2: forward
         user_side, item_side = self._user_input(heads), self._item_input(all_ads.numpy(), ad_time)
+        assert user_side.bags is not None
         batch = self._adagrad.gather(user_side.codes, user_side.bags, item_side.codes)
         codes, bags, item_codes = batch.places
-        u = model.user(user_side._replace(codes=codes, bags=bags), user_extra, batch.values).index_select(0, row_request)
+        u_heads = model.user(user_side._replace(codes=codes, bags=bags), user_extra, batch.values)
+        u = u_heads.index_select(0, row_request)
         v_all = model.item(item_side._replace(codes=item_codes), item_extra, batch.values)
         v, v_drawn = v_all[: len(rows)], v_all[len(rows) :]
         slot = torch.from_numpy(rows.slot.astype(np.int64))
@@ -234,7 +239,7 @@ class TowerRetriever:
             self._frequency.update(ads[won])
         # 5, 6: write what was computed before the step
         if self.extras is not None:
-            hidden = torch.from_numpy(rows.hidden.astype(np.float32))
+            hidden = torch.from_numpy(rows.hidden).float()
             self.extras.observe(users, ads, label, u.detach(), v.detach(), hidden, int(rows.time[-1]))
 
     def _softmax(self, u: Tensor, v: Tensor, v_drawn: Tensor, users: Tensor, ads: Tensor, drawn: Tensor) -> Tensor:
@@ -263,7 +268,7 @@ class TowerRetriever:
             "model": copy.deepcopy(self.model.state_dict()),
             "serving": copy.deepcopy(self.serving.state_dict()),
             "items": self._items.clone(),
-            "adam": copy.deepcopy(self._adam.state_dict()),
+            "adam": self._adam.snapshot(),
             "adagrad": self._adagrad.snapshot(),
             "frequency": self._frequency.snapshot(),
             "generator": self._generator.get_state(),
@@ -276,7 +281,7 @@ class TowerRetriever:
         self.model.load_state_dict(state["model"])
         self.serving.load_state_dict(state["serving"])
         self._items = state["items"].clone()
-        self._adam.load_state_dict(copy.deepcopy(state["adam"]))
+        self._adam.restore(state["adam"])
         self._adagrad.restore(state["adagrad"])
         self._frequency.restore(state["frequency"])
         self._generator.set_state(state["generator"])
