@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,13 @@ BATCH = 256
 WARM_UP = 30
 
 
-def measure(scenario: Scenario, world: World, arms: Mapping[str, tuple[Retriever, Ranker]], ks: Sequence[int]) -> dict[str, Any]:
+def measure(
+    scenario: Scenario, world: World, arms: Mapping[str, tuple[Retriever, Ranker]], ks: Sequence[int]
+) -> dict[str, Any]:
     """p50, p95, p99 of single-request retrieval and of the whole cascade per arm, QPS in batches, cascade p50 per K.
 
-    One thread. Requests are the final evaluation's; each is served by every arm before the next one, in alternating order,
-    so that the machine's moods hit all arms alike.
+    One thread. Requests are the final evaluation's; each is served by every arm before the next one, in alternating
+    order, so that the machine's moods hit all arms alike.
     """
     import torch
     from threadpoolctl import threadpool_limits
@@ -46,9 +49,12 @@ def measure(scenario: Scenario, world: World, arms: Mapping[str, tuple[Retriever
         arms[name][0].retrieve(take(s.requests, row), s.offers, k)
 
     with threadpool_limits(1):
-        single = {kind: _interleaved(names, n, lambda a, r, f=f: f(a, r, K)) for kind, f in (("retrieval", retrieval), ("cascade", cascade))}
+        single = {
+            "retrieval": _interleaved(names, n, lambda a, r: retrieval(a, r, K)),
+            "cascade": _interleaved(names, n, lambda a, r: cascade(a, r, K)),
+        }
         few = max(40, n // 10)
-        by_k = {k: _interleaved(names, few, lambda a, r, k=k: cascade(a, r, k)) for k in ks}
+        by_k = {k: _interleaved(names, few, partial(cascade, k=k)) for k in ks}
         batches = _interleaved(names, 12, lambda a, _: retrieval(a, slice(0, BATCH), K))
     out: dict[str, Any] = {}
     for name in names:

@@ -1,10 +1,10 @@
 """A study's run directory: its manifest, and cells that are written aside, then renamed. What is there is whole.
 
-    DIR/manifest.json      the whole resolved config, arms, seeds, versions: what the run is
-    DIR/cells/W/NAME/      one cell of one world, complete since it has its name
-    DIR/work/W/NAME/       what later cells need of it (weights, hidden vectors); removed when the run is finished
-    DIR/results.json       figures; byte-equal for equal manifests, whatever the number of workers
-    DIR/timing.json        whatever a clock measured
+- ``DIR/manifest.json``: the whole resolved config, arms, seeds, versions: what the run is.
+- ``DIR/cells/W/NAME/``: one cell of one world, complete since it has its name.
+- ``DIR/work/W/NAME/``: what later cells need of it (weights, hidden vectors); removed when the run is finished.
+- ``DIR/results.json``: figures; byte-equal for equal manifests, whatever the number of workers.
+- ``DIR/timing.json``: whatever a clock measured.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,7 +95,7 @@ class RunDirectory:
         try:
             yield aside
             shutil.rmtree(final, ignore_errors=True)
-            os.replace(aside, final)
+            aside.replace(final)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -113,7 +112,8 @@ def digest(identity: dict[str, Any]) -> str:
 def _same_run(path: Path, manifest: dict[str, Any]) -> None:
     there = read_json(path)
     if there.get("schema") != SCHEMA:
-        raise ValueError(f"{path}: schema {there.get('schema')}, this version reads {SCHEMA}: run again with another --out")
+        found = there.get("schema")
+        raise ValueError(f"{path}: schema {found}, this version reads {SCHEMA}: run again with another --out")
     if there.get("identity") != json.loads(json.dumps(manifest["identity"])):
         raise ValueError(f"{path.parent}: holds another run ({there.get('command')}), choose another --out")
 
@@ -122,7 +122,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON aside, then rename. NaN and infinities become null; numpy scalars and arrays become plain."""
     aside = path.with_name(path.name + ".aside")
     aside.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:

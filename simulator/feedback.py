@@ -1,7 +1,7 @@
 """Slates + truth -> Outcomes: examination, click and its delay, every one of them by key.
 
-The keys are (request, slot) for the examination and (request, ad) for the click, so two arms that show the same ad in the
-same request, slot and exposure history get the same outcome, whatever else either of them shows.
+The keys are (request, slot) for the examination and (request, ad) for the click, so two arms that show the same ad in
+the same request, slot and exposure history get the same outcome, whatever else either of them shows.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,13 @@ def impressions_of(
     """The rows of the placed ads [n <= R x S], in event order (request order is time order).
 
     Args:
-        requests, candidates, ranked, slates: the road so far.
+        requests: R requests.
+        candidates: [R, K], as retrieved and explored.
+        ranked: [R, K], pctr and hidden vectors of the candidates.
+        slates: [R, S], what was placed.
         paid: float64 [R, S], money charged.
-        click, click_at: bool, int64 [R, S], what was clicked and when that was known.
+        click: bool [R, S], what was clicked.
+        click_at: int64 [R, S], when that was known; -1 without click.
         label_wait: W in seconds; a click known later than W is a lost label.
     """
     r, s = np.nonzero(slates.ad != PAD)
@@ -97,7 +100,7 @@ def write_parquet(record: Any, path: Path) -> None:
             columns[field.name] = pa.array(values)
     aside = path.with_name(path.name + ".aside")
     pq.write_table(pa.table(columns), aside, compression="zstd")
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def read_parquet(kind: type[Any], path: Path) -> Any:

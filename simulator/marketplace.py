@@ -37,7 +37,7 @@ class CascadeConfig(Section):
     """The retrieve-then-rank cascade and its clock."""
 
     candidates: int = Field(50, ge=1, description="K")
-    explore: float = Field(0.1, ge=0, lt=1, description="share of the K places that go to keyed uniform ads, in all arms")
+    explore: float = Field(0.1, ge=0, lt=1, description="share of the K places for keyed uniform ads, in all arms")
     tick: int = Field(900, ge=1, le=DAY, description="seconds; training and charging happen at a tick's end")
     sync: int = Field(1800, ge=1, description="seconds between publications")
 
@@ -113,7 +113,7 @@ class Marketplace:
                 self.exposures.add(shown.user[rows], shown.ad[rows])
 
     def true_logit(self, requests: Requests, ads: Keys) -> Floats:
-        """True logit of P(click | examined) of ads [R, n], fatigue as of now. For the market, oracles and metrics only."""
+        """True logit of P(click | examined) of ads [R, n], fatigue as of now. For market, oracles and metrics only."""
         logit = self.world.truth.pairs(requests.user, ads, requests.time)
         strength = self.config.feedback.fatigue
         if strength:
@@ -141,7 +141,7 @@ class Marketplace:
         for start, first, last in zip(edges, cuts[:-1], cuts[1:], strict=True):
             if last > first:
                 rows.append(self._serve(take(requests, slice(first, last)), int(start)))
-            self._learn(int(min(start + clock.tick, (day + 1) * DAY)))
+            self._learn(min(int(start) + clock.tick, (day + 1) * DAY))
             if on_tick is not None:
                 on_tick(int(last - first))
         log, ledger = concatenate([r[0] for r in rows]), concatenate([r[1] for r in rows])

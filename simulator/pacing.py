@@ -35,7 +35,7 @@ class Budgets:
         self.exhausted[:] = False
 
     def offers(self, live: Flags) -> Offers:
-        """Ads that may compete: ``live`` (inside their dates), and their campaign has money for one click at the bid."""
+        """Ads that may compete: ``live`` (inside their dates), their campaign has money for one click at the bid."""
         left = self.daily - self.spent
         return Offers(eligible=live & (left[self.campaign] >= self.bid), bid=self.bid)
 

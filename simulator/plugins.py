@@ -23,8 +23,8 @@ MODIFIERS = "cs3bench.modifiers"
 class Retriever(Protocol):
     """The cheap stage: all eligible ads in, K candidates out, best expected money first.
 
-    Serving (``retrieve``, ``score``) reads only what the last ``sync`` published; ``update`` gets matured rows of its own
-    arm in event order.
+    Serving (``retrieve``, ``score``) reads only what the last ``sync`` published; ``update`` gets matured rows of its
+    own arm in event order.
     """
 
     def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:

@@ -61,7 +61,7 @@ class History:
     def as_of(self, users: npt.NDArray[Any], time: npt.NDArray[Any]) -> Keys:
         """History of ``users`` [n] at ``time`` [n] -> int32 [n, L]; nothing of the same day or later is in it."""
         day = np.clip((np.asarray(time) - self.start) // DAY, 0, self.items.shape[0] - 1)
-        return self.items[day, users]
+        return np.asarray(self.items[day, users], dtype=np.int32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +197,7 @@ class Outcomes:
 
 @dataclass(frozen=True, kw_only=True)
 class Impressions:
-    """The log, one row per placed ad, in event order (time, request, slot). The only channel from the market to a model.
+    """The log, a row per placed ad, in event order (time, request, slot). The only channel from the market to a model.
 
     Attributes:
         request, user, ad, slot, time: int64/int32/int32/int8/int64 [n].

@@ -44,7 +44,7 @@ def candidates_from(money: Floats, logit: Floats, k: int) -> Candidates:
 def explore(
     seed: int, requests: Requests, candidates: Candidates, offers: Offers, share: float, score: Callable[[Keys], Floats]
 ) -> Candidates:
-    """Hand the last ``share`` of the candidate places to keyed, uniformly drawn eligible ads, the same draw for every arm.
+    """Hand the last ``share`` of the candidate places to keyed, uniformly drawn eligible ads, the same for every arm.
 
     A draw that is already among the candidates leaves its place to no one (a pad).
 
@@ -113,8 +113,9 @@ class RandomRetriever:
         stride = integers(self._seed, "random stride", max(n - 1, 1), requests.id) + 1
         stride = np.where(np.gcd(stride, n) == 1, stride, 1)
         steps = np.arange(min(k, n))
-        ad = order[(start[:, None] + stride[:, None] * steps) % n] if n else np.empty((len(requests), 0), dtype=np.int64)
-        ad = np.pad(ad, ((0, 0), (0, k - ad.shape[1])), constant_values=PAD).astype(np.int32)
+        ad = np.full((len(requests), k), PAD, dtype=np.int32)
+        if n:
+            ad[:, : steps.size] = order[(start[:, None] + stride[:, None] * steps) % n]
         nothing = np.full(ad.shape, np.nan, dtype=np.float32)
         return Candidates(ad=ad, logit=nothing, explored=np.zeros(ad.shape, dtype=bool))
 
@@ -152,18 +153,18 @@ class PopularityRetriever:
 
     def _rate(self) -> Floats:
         rate = self._clicks / self._shown
-        return np.log(rate / (1 - rate)).astype(np.float32)
+        return np.asarray(np.log(rate / (1 - rate)), dtype=np.float32)
 
     def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
         """Top ``k`` by smoothed log odds + log bid, with noise if asked for."""
         money = self._log_odds + offers.log_bid()
         rows = (len(requests), money.size)
         if not self._temperature:
-            top = candidates_from(money[None, :], self._log_odds[None, :], k)
-            shape = (rows[0], top.ad.shape[1])
+            found = candidates_from(money[None, :], self._log_odds[None, :], k)
+            shape = (rows[0], found.ad.shape[1])
             return Candidates(
-                ad=np.broadcast_to(top.ad, shape),
-                logit=np.broadcast_to(top.logit, shape),
+                ad=np.broadcast_to(found.ad, shape),
+                logit=np.broadcast_to(found.logit, shape),
                 explored=np.zeros(shape, dtype=bool),
             )
         eligible = np.flatnonzero(offers.eligible)
@@ -178,9 +179,7 @@ class PopularityRetriever:
         pool = order[(start[:, None] + np.arange(self._pool)) % eligible.size]
         noisy = money[pool] + self._temperature * gumbels(self._seed, "popularity", requests.id[:, None], pool)
         top = np.take_along_axis(pool, top_k(noisy, k), axis=1)
-        return Candidates(
-            ad=top.astype(np.int32), logit=self._log_odds[top], explored=np.zeros(top.shape, dtype=bool)
-        )
+        return Candidates(ad=top.astype(np.int32), logit=self._log_odds[top], explored=np.zeros(top.shape, dtype=bool))
 
     def score(self, requests: Requests, ads: Keys) -> Floats:
         """Published log odds of the ads, the same for every user."""

@@ -1,4 +1,4 @@
-"""A scenario: a named, whole configuration. A TOML file overrides fields of the sections; an unknown key is an error."""
+"""A scenario: a named, whole configuration. A TOML file overrides fields of sections; an unknown key is an error."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ class Scenario(Section):
     @property
     def market(self) -> MarketConfig:
         """The sections that a market reads."""
-        return MarketConfig(
-            traffic=self.traffic, auction=self.auction, feedback=self.feedback, cascade=self.cascade
-        )
+        return MarketConfig(traffic=self.traffic, auction=self.auction, feedback=self.feedback, cascade=self.cascade)
 
     @property
     def all_days(self) -> int:

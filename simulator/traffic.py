@@ -55,7 +55,7 @@ def day_requests(
     rate = np.where(arrival < (day + 1) * DAY, activity, 0.0)
     cumulative = np.cumsum(rate)
     fresh = np.searchsorted(cumulative, uniforms(seed, "user", ids) * cumulative[-1], side="right")
-    # A request that goes on with a session takes the user of an earlier one; follow the pointers to the sessions' heads.
+    # A request that goes on with a session takes the user of an earlier one; follow the pointers to the session's head.
     goes_on = uniforms(seed, "session", ids) < config.session_share
     head = np.where(goes_on, np.maximum(index - 1 - integers(seed, "session gap", SESSION_REACH, ids), 0), index)
     while not np.array_equal(head, head[head]):

@@ -35,8 +35,8 @@ HISTORY_POOL = 24
 class WorldConfig(Section):
     """Dials of the entities and of the truth. Sds are on the logit scale.
 
-    The levels' sds are the world card's (KuaiRand-Pure: users 0.74, items 0.68); ``interaction_sd`` is of the same order,
-    and ``low_rank_share`` 0.5 favours neither a dot product nor crosses.
+    The levels' sds are the world card's (KuaiRand-Pure: users 0.74, items 0.68); ``interaction_sd`` is of the same
+    order, and ``low_rank_share`` 0.5 favours neither a dot product nor crosses.
     """
 
     users: int = Field(8000, ge=1)
@@ -55,7 +55,7 @@ class WorldConfig(Section):
     category_drift_sd: float = Field(0.15, ge=0, description="sd of the slow drift of category popularity")
     feature_noise: float = Field(1.0, ge=0, description="sd of the noise on dense features of unit variance")
     missing: float = Field(0.05, ge=0, le=1, description="share of missing observable codes")
-    segment_accuracy: float = Field(0.8, ge=0, le=1, description="share of users whose reported segment is the true one")
+    segment_accuracy: float = Field(0.8, ge=0, le=1, description="share of users who report their true segment")
     history_length: int = Field(20, ge=1)
     history_days: float = Field(30.0, ge=0, description="days of organic behaviour before the run")
     history_per_day: float = Field(0.7, ge=0, le=1, description="chance that a user adds one item on a day")
@@ -64,8 +64,10 @@ class WorldConfig(Section):
     ending_ads: float = Field(0.10, ge=0, le=1, description="share of ads that end during the run")
     new_users: float = Field(0.10, ge=0, le=1, description="share of users who arrive during the run")
     bid_sd: float = Field(0.72, ge=0, description="sd of log bid; 0.72 is the price CV 0.83 of iPinYou 1458")
-    bid_advertiser_share: float = Field(0.5, ge=0, le=1, description="variance of log bid that an advertiser's ads share")
-    budget_clicks: float = Field(150.0, gt=0, description="median daily campaign budget, in clicks at the campaign's bid")
+    bid_advertiser_share: float = Field(
+        0.5, ge=0, le=1, description="of log bid's variance, shared by an advertiser's ads"
+    )
+    budget_clicks: float = Field(150.0, gt=0, description="median daily campaign budget, in clicks at its mean bid")
     budget_sd: float = Field(1.0, ge=0, description="sd of log budget: heavy-tailed")
 
 
@@ -122,7 +124,7 @@ class Truth:
 
     def day(self, time: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Index of the day that ``time`` falls in; the last day goes on for ever."""
-        return np.minimum(time // DAY, self.theta.shape[0] - 1)
+        return np.asarray(np.minimum(time // DAY, self.theta.shape[0] - 1), dtype=np.int64)
 
     def pairs(self, users: Keys, ads: Keys, time: npt.NDArray[np.int64]) -> Floats:
         """logit true_ctr before fatigue of users [R, 1] (or [R]) and ads [R, S] at time [R] -> float32 [R, S].
@@ -172,7 +174,7 @@ class World:
 def build(config: WorldConfig, seed: int, days: int) -> World:
     """The world of a seed over ``days`` simulated days."""
     truth = _truth(config, seed, days)
-    demand = _demand(config, seed, days, truth)
+    demand = _demand(config, seed, days)
     return World(seed=seed, truth=truth, demand=demand, catalog=_catalog(config, seed, days, truth, demand))
 
 
@@ -204,6 +206,7 @@ def _truth(c: WorldConfig, seed: int, days: int) -> Truth:
     low = c.interaction_sd * np.sqrt(c.low_rank_share)
     high = c.interaction_sd * np.sqrt(1 - c.low_rank_share)
     cross_sd, hour_sd, price_sd = high * np.sqrt([0.5, 0.2, 0.3])
+    G, C, hours = np.arange(c.segments)[:, None], np.arange(c.categories), np.arange(HOURS)[:, None]
     arrives = uniforms(seed, "user arrives late", U) < c.new_users
     arrival = np.where(arrives, uniforms(seed, "user arrival", U) * days * DAY, 0).astype(np.int64)
     return Truth(
@@ -213,8 +216,8 @@ def _truth(c: WorldConfig, seed: int, days: int) -> Truth:
         ad_level=(c.quality_sd * normals(seed, "ad level", A)).astype(np.float32),
         segment=segment,
         category=category,
-        cross=(cross_sd * normals(seed, "cross", np.arange(c.segments)[:, None], np.arange(c.categories))).astype("f4"),
-        hour_cross=(hour_sd * normals(seed, "hour cross", np.arange(HOURS)[:, None], np.arange(c.categories))).astype("f4"),
+        cross=(cross_sd * normals(seed, "cross", G, C)).astype(np.float32),
+        hour_cross=(hour_sd * normals(seed, "hour cross", hours, C)).astype(np.float32),
         popularity=popularity,
         price=normals(seed, "price level", A).astype(np.float32),
         sensitivity=(price_sd * normals(seed, "sensitivity", U)).astype(np.float32),
@@ -248,7 +251,7 @@ def _ad_categories(c: WorldConfig, seed: int) -> Keys:
     return np.where(stays, home, other).astype(np.int32)
 
 
-def _demand(c: WorldConfig, seed: int, days: int, truth: Truth) -> Demand:
+def _demand(c: WorldConfig, seed: int, days: int) -> Demand:
     A = np.arange(c.ads)
     campaign = _ad_campaigns(c, seed)
     advertiser = _campaign_advertisers(c, seed)[campaign]
@@ -256,8 +259,8 @@ def _demand(c: WorldConfig, seed: int, days: int, truth: Truth) -> Demand:
     own = np.sqrt(1 - c.bid_advertiser_share) * normals(seed, "bid of ad", A)
     bid = np.exp(c.bid_sd * (shared + own))
     campaigns = np.arange(_campaigns(c))
-    level = np.bincount(campaign, weights=bid, minlength=campaigns.size)
-    level /= np.maximum(np.bincount(campaign, minlength=campaigns.size), 1)
+    total = np.bincount(campaign, weights=bid, minlength=campaigns.size)
+    level = total / np.maximum(np.bincount(campaign, minlength=campaigns.size), 1)
     budget = level * c.budget_clicks * np.exp(c.budget_sd * normals(seed, "budget", campaigns))
     starts_late = uniforms(seed, "ad starts late", A) < c.new_ads
     ends_early = uniforms(seed, "ad ends early", A) < c.ending_ads
@@ -341,7 +344,7 @@ def _history(c: WorldConfig, seed: int, days: int, truth: Truth, demand: Demand)
     items = np.full((days, c.users, length), PAD, dtype=np.int32)
     now = np.full((c.users, length), PAD, dtype=np.int32)
     U = np.arange(c.users)
-    before = int(round(c.history_days))
+    before = round(c.history_days)
     for day in range(-before, days):
         if day >= 0:
             items[day] = now

@@ -1,8 +1,8 @@
 """What one worker computes: the burn-in of a world, or one arm's market in it. One thread each; results on disk.
 
-A burn-in is one log made by the logging cascade (popularity with exploration, and the ranker), none of the compared arms.
-Every arm's retriever learns from it in event order; every arm takes over the logging ranker as it stands at the seam;
-then each serves, logs and learns on its own.
+A burn-in is one log made by the logging cascade (popularity with exploration, and a ranker), none of the compared
+arms. Every arm's retriever learns from it in event order; every arm takes over the logging ranker as it stands at the
+seam; then each serves, logs and learns on its own.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _load_burn_in(run: RunDirectory, world: int) -> tuple[Impressions, Any, Any]
 
 
 def _same_twice(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
-    """A/A: the control twice, in a tiny copy of the scenario, as two arms with a market each. Any difference is a bug."""
+    """A/A: the control twice, in a tiny copy of the scenario, two arms with a market each. Any difference is a bug."""
     tiny = tiny_copy(task.scenario)
     with tempfile.TemporaryDirectory(dir=run.root) as scratch:
         part = replace(task, scenario=tiny, root=scratch, identity={"a-a": 1})
@@ -317,7 +317,7 @@ def _segments(burn: Impressions, log: Impressions, ledger: Ledger, world: World)
 
 
 def _prediction(p: Any, log: Impressions, ledger: Ledger) -> dict[str, Any] | None:
-    """AUC, log loss, calibration on the matured slot-0 impressions that retrieval chose (predictions are for slot 0)."""
+    """AUC, log loss, calibration on the matured slot-0 rows that retrieval chose (predictions are for slot 0)."""
     rows = (log.slot == 0) & np.isfinite(p) & ~log.explored
     if not rows.any():
         return None

@@ -1,7 +1,7 @@
 """Measures of published state on common request samples: the daily panel, and the final evaluation of an arm.
 
-Every arm of a world meets the same requests, the same eligible ads and the same truth (first exposures: no fatigue, since
-arms differ in what they have shown). Money is expected money: bid or price x P(examined) x true_ctr.
+Every arm of a world meets the same requests, the same eligible ads and the same truth (first exposures: no fatigue,
+since arms differ in what they have shown). Money is expected money: bid or price x P(examined) x true_ctr.
 """
 
 from __future__ import annotations
@@ -139,16 +139,15 @@ def evaluate(
     }
 
 
-def agreement(
-    scenario: Scenario, world: World, retriever: Retriever, evaluator: Ranker, s: Sample
-) -> dict[str, float]:
+def agreement(scenario: Scenario, world: World, retriever: Retriever, evaluator: Ranker, s: Sample) -> dict[str, float]:
     """Agreement with the frozen evaluation ranker, which taught no arm: recall of its eCPM order, and Kendall's tau-b.
 
     Tau is taken per request over the union of 50 random eligible ads and the evaluation ranker's best 50.
     """
     few, K = scenario.run.tau, scenario.cascade.candidates
     requests = take(s.requests, slice(0, few))
-    everything = np.broadcast_to(np.arange(world.catalog.ads.rows, dtype=np.int32), (len(requests), world.catalog.ads.rows))
+    A = world.catalog.ads.rows
+    everything = np.broadcast_to(np.arange(A, dtype=np.int32), (len(requests), A))
     pctr = ranked_in_blocks(evaluator, requests, everything)
     money = pctr * s.offers.bid
     found = retriever.retrieve(requests, s.offers, K)

@@ -1,16 +1,25 @@
-"""Cells in, ``results.json`` out: paired worlds, intervals, corrections, lights, verdict (experiments.md S1, S6, S13)."""
+"""Cells in, ``results.json`` out: paired worlds, intervals, corrections, lights, verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from reports.statistics import PairedDifference, PairedLift, holm, lift_by_period, paired_difference, paired_lift, plateau
+from reports.statistics import (
+    PairedDifference,
+    PairedLift,
+    holm,
+    lift_by_period,
+    paired_difference,
+    paired_lift,
+    plateau,
+)
 from reports.studies.evaluation import equal_revenue_k
 from reports.verdict import Guardrail, Light, rule, verdict
 from simulator.scenario import Scenario
@@ -22,7 +31,7 @@ BOUND_LIMIT, UNPAID_LIMIT = 0.10, 0.01
 """quickstart's promises: spend on budget-bound ads, and over-delivery, as shares of spend."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Metric:
     """One row of the table.
 
@@ -62,29 +71,30 @@ def _at(*path: str) -> Callable[[Facts], float]:
 def metrics_of(scenario: Scenario) -> list[Metric]:
     """The table's rows, in order. The headline ones are corrected for being many."""
     K, steady = scenario.cascade.candidates, max(1, scenario.run.days // 2)
+    gap = partial(Metric, kind="difference")
     return [
-        Metric(key="revenue", label="Revenue", unit="currency", read=_sum("revenue"), headline=True),
-        Metric(key="revenue_steady", label=f"Revenue, last {steady} days", unit="currency", read=_sum("revenue", steady)),
-        Metric(key="expected_revenue", label="Revenue, expected given the slates", unit="currency", read=_sum("expected_revenue")),
-        Metric(key="revenue_per_1000", label="Revenue per 1,000 requests", unit="currency", read=_per("revenue", "requests", 1000)),
-        Metric(key="impressions", label="Impressions", unit="count", read=_sum("impressions"), better="none"),
-        Metric(key="clicks", label="Clicks", unit="count", read=_sum("clicks"), headline=True),
-        Metric(key="ctr", label="Click rate", unit="share", read=_per("clicks", "impressions")),
-        Metric(key="surplus", label="Advertiser surplus", unit="currency", read=_sum("surplus")),
-        Metric(key="welfare", label="Welfare (revenue + surplus)", unit="currency", read=_sum("welfare")),
-        Metric(key="cold_users", label="Expected revenue from cold users", unit="currency", read=_at("segments", "cold_users")),
-        Metric(key="tail_ads", label="Expected revenue from tail ads", unit="currency", read=_at("segments", "tail_ads")),
-        Metric(key="recall", label=f"Recall@{K}, true eCPM order", unit="share", read=_at("recall"), kind="difference", headline=True),
-        Metric(key="captured", label=f"Value captured by {K} candidates", unit="share", read=_at("captured"), kind="difference"),
-        Metric(key="agreement", label=f"Recall@{K}, evaluation ranker's order", unit="share", read=_at("agreement"), kind="difference"),
-        Metric(key="tau", label="Kendall tau-b with the evaluation ranker", unit="tau", read=_at("tau"), kind="difference", headline=True),
-        Metric(key="retriever_auc", label="AUC of the retriever", unit="AUC", read=_at("retriever", "auc"), kind="difference"),
-        Metric(key="retriever_logloss", label="Log loss of the retriever", unit="nats", read=_at("retriever", "logloss"), kind="difference", better="lower"),
-        Metric(key="retriever_pcoc", label="PCOC of the retriever", unit="ratio", read=_at("retriever", "pcoc"), kind="difference", better="none"),
-        Metric(key="ranker_auc", label="AUC of the ranker", unit="AUC", read=_at("ranker", "auc"), kind="difference", better="none"),
-        Metric(key="ranker_logloss", label="Log loss of the ranker", unit="nats", read=_at("ranker", "logloss"), kind="difference", better="none"),
-        Metric(key="ranker_pcoc", label="PCOC of the ranker", unit="ratio", read=_at("ranker", "pcoc"), kind="difference", better="none"),
-    ]  # fmt: skip
+        Metric("revenue", "Revenue", "currency", _sum("revenue"), headline=True),
+        Metric("revenue_steady", f"Revenue, last {steady} days", "currency", _sum("revenue", steady)),
+        Metric("expected_revenue", "Revenue, expected given the slates", "currency", _sum("expected_revenue")),
+        Metric("revenue_per_1000", "Revenue per 1,000 requests", "currency", _per("revenue", "requests", 1000)),
+        Metric("impressions", "Impressions", "count", _sum("impressions"), better="none"),
+        Metric("clicks", "Clicks", "count", _sum("clicks"), headline=True),
+        Metric("ctr", "Click rate", "share", _per("clicks", "impressions")),
+        Metric("surplus", "Advertiser surplus", "currency", _sum("surplus")),
+        Metric("welfare", "Welfare (revenue + surplus)", "currency", _sum("welfare")),
+        Metric("cold_users", "Expected revenue from cold users", "currency", _at("segments", "cold_users")),
+        Metric("tail_ads", "Expected revenue from tail ads", "currency", _at("segments", "tail_ads")),
+        gap("recall", f"Recall@{K}, true eCPM order", "share", _at("recall"), headline=True),
+        gap("captured", f"Value captured by {K} candidates", "share", _at("captured")),
+        gap("agreement", f"Recall@{K}, evaluation ranker's order", "share", _at("agreement")),
+        gap("tau", "Kendall tau-b with the evaluation ranker", "tau", _at("tau"), headline=True),
+        gap("retriever_auc", "AUC of the retriever", "AUC", _at("retriever", "auc")),
+        gap("retriever_logloss", "Log loss of the retriever", "nats", _at("retriever", "logloss"), better="lower"),
+        gap("retriever_pcoc", "PCOC of the retriever", "ratio", _at("retriever", "pcoc"), better="none"),
+        gap("ranker_auc", "AUC of the ranker", "AUC", _at("ranker", "auc"), better="none"),
+        gap("ranker_logloss", "Log loss of the ranker", "nats", _at("ranker", "logloss"), better="none"),
+        gap("ranker_pcoc", "PCOC of the ranker", "ratio", _at("ranker", "pcoc"), better="none"),
+    ]
 
 
 def _compare(metric: Metric, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, Any]:
@@ -124,9 +134,9 @@ def compare(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Fa
     """All metrics, paired over worlds, the headline ones with Holm's p."""
     rows = {m.key: _compare(m, control, treatment) for m in metrics_of(scenario)}
     headline = [key for key, row in rows.items() if row["headline"] and row["p"] is not None]
-    adjusted = holm([rows[key]["p"] for key in headline]) if headline else []
-    for key, p in zip(headline, adjusted, strict=True):
-        rows[key]["p_holm"] = float(p)
+    if headline:
+        for key, p in zip(headline, holm([rows[key]["p"] for key in headline]), strict=True):
+            rows[key]["p_holm"] = float(p)
     return rows
 
 
@@ -202,16 +212,19 @@ def k_saved(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Fa
         found.append(equal_revenue_k(grid, b["k_sweep"]["revenue"], target))
     x = np.array(found)
     if not np.isfinite(x).all():
-        text = f"In {int((~np.isfinite(x)).sum())} of {x.size} worlds the treatment does not reach the control's revenue at any K."
+        short = int((~np.isfinite(x)).sum())
+        text = f"In {short} of {x.size} worlds the treatment does not reach the control's revenue at any K."
         return {"k": K, "equal_revenue_k": None, "lo": None, "hi": None, "text": text}
     c = curve(x[:, None])
     mean, lo, hi = (float(c[key][0]) for key in ("mean", "lo", "hi"))
-    text = f"The treatment earns the control's revenue at K = {K} with {mean:.1f} candidates (95 % t interval {lo:.1f} to {hi:.1f}, {x.size} worlds)."
+    interval = f"95 % t interval {lo:.1f} to {hi:.1f}, {x.size} worlds"
+    text = f"The treatment earns the control's revenue at K = {K} with {mean:.1f} candidates ({interval})."
     return {"k": K, "equal_revenue_k": mean, "lo": lo, "hi": hi, "text": text}
 
 
 def ladder(rungs: Mapping[str, Sequence[Facts]], days: int) -> dict[str, Any]:
     """From the bare tower over online counters to the treatment: revenue of the first ``days`` test days."""
+
     def revenue(arm: Sequence[Facts]) -> npt.NDArray[np.float64]:
         return np.array([sum(d["revenue"] for d in f["days"][:days]) for f in arm])
 
@@ -232,12 +245,13 @@ def ladder(rungs: Mapping[str, Sequence[Facts]], days: int) -> dict[str, Any]:
                 "recall": float(np.mean([f["panel"]["recall"][night] for f in arm])),
             }
         )
-    note = f"First {days} test days of {len(base)} of the worlds. What online counters alone already earn is the middle rung."
+    what = f"First {days} test days of {len(base)} of the worlds."
+    note = f"{what} What online counters alone already earn is the middle rung."
     return {"n_worlds": len(base), "note": note, "rows": rows}
 
 
 def reference_rows(arm: Sequence[Facts]) -> dict[str, Any]:
-    """Random, popularity, the arm itself and the oracle in front of one ranker: expected revenue, t intervals over worlds."""
+    """Random, popularity, the arm and the oracle in front of one ranker: expected revenue, t intervals over worlds."""
     rows = []
     for name in ("random", "popularity", *(n for n in arm[0]["references"] if n not in REFERENCES), "oracle"):
         if name not in arm[0]["references"]:
@@ -271,8 +285,8 @@ def lights(
     for arm in dict.fromkeys((control, treatment)):
         rising = [key for key, p in learned[arm]["plateau"].items() if p["rising"]]
         state = "green" if not rising else ("red" if arm == control else "amber")
-        text = f"{arm}: recall and log loss have flattened." if not rising else f"{arm}: {' and '.join(rising)} still improving."
-        out.append(Light(f"Plateau, {arm}", state, text))  # type: ignore[arg-type]
+        said = f"{' and '.join(rising)} still improving" if rising else "recall and log loss have flattened"
+        out.append(Light(f"Plateau, {arm}", state, f"{arm}: {said}."))  # type: ignore[arg-type]
     days = [day for facts in arms.values() for f in facts for day in f["days"]]
     spend = sum(d["revenue"] for d in days)
     bound, unpaid = sum(d["bound_spend"] for d in days) / spend, sum(d["unpaid"] for d in days) / spend
@@ -299,7 +313,8 @@ def summarise(
 
     Args:
         scenario: the resolved configuration.
-        control, treatment: spellings; keys of ``arms`` are ``control`` and ``treatment``.
+        control: spelling of arm 0, whose facts are ``arms["control"]``.
+        treatment: spelling of arm 1, whose facts are ``arms["treatment"]``.
         arms: facts of both sides, a row per world.
         burn_in: facts of the burn-ins.
         rungs: facts of the ladder's arms, or None.
@@ -318,7 +333,9 @@ def summarise(
         if rows[key]["ci"][0] is not None and np.isfinite(rows[key]["ci"][0])
     ]
     decided = verdict(revenue, guardrails, shown)
-    requests = {"burn_in": run.burn_in * scenario.traffic.requests_per_day, "test": run.days * scenario.traffic.requests_per_day}
+    per_day = scenario.traffic.requests_per_day
+    requests = {"burn_in": run.burn_in * per_day, "test": run.days * per_day}
+    logged = [day for facts in burn_in for day in facts["days"]]
     return {
         "schema": 1,
         "kind": "ab",
@@ -350,9 +367,7 @@ def summarise(
         "references": reference_rows(a) if "references" in a[0] else None,
         "cost": {name: facts[0]["cost"] for name, facts in named.items() if facts[0]["cost"]},
         "burn_in": {
-            "revenue_per_1000": float(
-                1000 * sum(d["revenue"] for f in burn_in for d in f["days"]) / sum(d["requests"] for f in burn_in for d in f["days"])
-            )
+            "revenue_per_1000": float(1000 * sum(d["revenue"] for d in logged) / sum(d["requests"] for d in logged))
         },
     }
 
