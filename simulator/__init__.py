@@ -11,4 +11,5 @@ Reading order:
    ``retrieval``, ``ranking``, ``auction``, ``exposure``, ``feedback``, ``log``.
 7. ``marketplace``: one tick in numbered steps; it alone knows their order.
 8. ``scenarios``: named worlds; ``datasets``: real logs in the same nouns.
+9. ``testing``: the contract check, for everyone who writes a plug-in.
 """
