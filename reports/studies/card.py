@@ -34,7 +34,7 @@ REAL: dict[str, tuple[float, str, bool]] = {
 
 
 def card(scenario: Scenario, seed: int, days: int) -> dict[str, dict[str, Any]]:
-    """Facts of a world served for ``days`` by the exploring popularity retriever in front of a ranker that knows the truth.
+    """Facts of a world served for ``days`` by the exploring popularity retriever and a ranker that knows the truth.
 
     Returns:
         fact -> {"world", "real", "log", "target"}; "real" is None where no log has it.
@@ -52,7 +52,7 @@ def _served(scenario: Scenario, world: World, seed: int, days: int) -> tuple[Imp
     logger = PopularityRetriever(
         world.catalog, seed, temperature=scenario.logging.temperature, pool=scenario.logging.pool
     )
-    ranker = OracleRanker(lambda requests, ads: np.zeros(ads.shape, dtype=np.float32))
+    ranker = OracleRanker(lambda _, ads: np.zeros(ads.shape, dtype=np.float32))
     market = Marketplace(world, scenario.market, logger, ranker)
     market.ranker = OracleRanker(_truth_of(market))
     served = [market.run_day(day) for day in range(days)]
