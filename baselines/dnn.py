@@ -219,7 +219,9 @@ class DnnRanker:
             torch.from_numpy(rows.slot.astype(np.int64)),
             self._keep(len(rows)),
         )
-        loss = nn.functional.binary_cross_entropy_with_logits(logit, torch.from_numpy(rows.label).float())
+        # A sum over a full batch's size: a row weighs the same in the small batches of the night as in those of the day.
+        label = torch.from_numpy(rows.label).float()
+        loss = nn.functional.binary_cross_entropy_with_logits(logit, label, reduction="sum") / self.config.batch
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()

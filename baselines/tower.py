@@ -42,7 +42,7 @@ class TowerConfig:
         batch: rows of a micro-batch at most.
         lr: of Adam on dense weights.
         table_lr: of row-wise Adagrad on embeddings; l2: on the embedding rows of the batch.
-        softmax: weight of the two softmax terms; negatives: uniform draws per batch; temperature: of the softmax.
+        softmax: weight of the two softmax terms, per positive; negatives: uniform draws per batch; temperature: of the softmax.
         gain: start of the learned gain on the cosine.
         counters: feed the online counters.
     """
@@ -54,7 +54,7 @@ class TowerConfig:
     lr: float = 1e-3
     table_lr: float = 3e-2
     l2: float = 1e-5
-    softmax: float = 0.1
+    softmax: float = 1.0
     negatives: int = 256
     temperature: float = 0.1
     gain: float = 10.0
@@ -227,10 +227,12 @@ class TowerRetriever:
         slot_bias = model.slot[slot] * (slot > 0)
         logit = model.gain() * (u * v).sum(dim=1) + model.bias + slot_bias
         # 4: losses and step (3 happened when the ranker scored the row)
-        loss = nn.functional.binary_cross_entropy_with_logits(logit, label.float())
+        # Sums over a full batch's size: a row weighs the same in the small batches of the night as in those of the day.
+        loss = nn.functional.binary_cross_entropy_with_logits(logit, label.float(), reduction="sum") / config.batch
         won = label.nonzero()[:, 0]
         if config.softmax and len(won):
-            loss = loss + config.softmax * self._softmax(u[won], v[won], v_drawn, users[won], ads[won], drawn)
+            share = config.softmax * len(won) / config.batch
+            loss = loss + share * self._softmax(u[won], v[won], v_drawn, users[won], ads[won], drawn)
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
@@ -240,7 +242,7 @@ class TowerRetriever:
         # 5, 6: write what was computed before the step
         if self.extras is not None:
             hidden = torch.from_numpy(rows.hidden).float()
-            self.extras.observe(users, ads, label, u.detach(), v.detach(), hidden, int(rows.time[-1]))
+            self.extras.observe(users, ads, label, u.detach(), v.detach(), hidden, int(rows.ready_at[-1]))
 
     def _softmax(self, u: Tensor, v: Tensor, v_drawn: Tensor, users: Tensor, ads: Tensor, drawn: Tensor) -> Tensor:
         tau = self.config.temperature
