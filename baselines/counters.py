@@ -48,7 +48,7 @@ class Counters:
         horizon: seconds for which old versions are kept, at least label wait + tick + sync.
     """
 
-    def __init__(self, catalog: Catalog, horizon: int = 86_400) -> None:
+    def __init__(self, catalog: Catalog, horizon: int = 14_400) -> None:
         U, A, C = catalog.users.rows, catalog.ads.rows, catalog.categories
         self._category = catalog.category
         self._base = catalog.base_ctr

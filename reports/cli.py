@@ -115,6 +115,44 @@ def world(scenario: str, small: bool, seed: int, days: int, sets: tuple[str, ...
 
 
 @cs3bench.command()
+@click.option("--data", default="kuairand", show_default=True, help="Which reader.")
+@click.option("--path", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
+@click.option("--arm", "arms", multiple=True, help="Arm to replay, again for more.  [default: dssm-bare, dssm, dssm+cs3]")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
+@click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="The first seed.")
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/...]")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. label_wait=3600.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def offline(
+    data: str,
+    path: Path,
+    arms: tuple[str, ...],
+    seeds: int,
+    seed: int,
+    jobs: int | None,
+    out: Path | None,
+    sets: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Replay a real log, test-then-train in time order: AUC, log loss and GAUC of towers and ranker, over seeds."""
+    from simulator.config import overrides, validated
+
+    if not path.is_dir():
+        raise ValueError(f"--path {path}: no such folder")
+    from reports.studies.offline import OfflineConfig, lines, run
+
+    given: dict[str, Any] = {"data": data, "path": str(path), "seeds": list(range(seed, seed + seeds))}
+    if arms:
+        given["arms"] = list(arms)
+    config = validated(OfflineConfig, given | overrides(sets), "offline")
+    root = out or Path("runs") / f"offline-{data}-{config.digest()}"
+    results = run(config, root, jobs=jobs or os.cpu_count() or 1, bar=not quiet)
+    click.echo("\n".join(lines(results)))
+    click.echo(f"\npage: {root / 'index.html'}")
+
+
+@cs3bench.command()
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 def report(run: Path) -> None:
     """Draw the page of a finished run again."""
@@ -123,8 +161,12 @@ def report(run: Path) -> None:
     if not run.is_dir():
         raise ValueError(f"{run}: not a run directory")
     results = read_json(run / "results.json")
-    if results.get("kind") == "ab":
-        click.echo(_table(results))
+    if results.get("kind") != "ab":
+        from reports.offline_page import write_page
+
+        click.echo(f"page: {write_page(results, run)}")
+        return
+    click.echo(_table(results))
     click.echo(f"\npage: {_page(run)}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -43,3 +45,34 @@ def _fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
             return []
         kind = inner
     return list(kind.model_fields)
+
+
+def overrides(items: Sequence[str]) -> dict[str, Any]:
+    """``["section.key=value", ...]`` as one nested dict; the values are TOML, a bare word is a string.
+
+    Raises:
+        ValueError: one line, for an item of another form.
+    """
+    out: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        path = key.strip().split(".")
+        if not equals or not all(path):
+            raise ValueError(f"--set {item}: must be section.key=value")
+        try:
+            value: Any = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        for part in reversed(path):
+            value = {part: value}
+        out = merged(out, value)
+    return out
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the fields of ``over``, section by section."""
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return out

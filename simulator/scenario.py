@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from simulator.auction import AuctionConfig
-from simulator.config import Section, validated
+from simulator.config import Section, merged, overrides, validated
 from simulator.feedback import FeedbackConfig
 from simulator.marketplace import CascadeConfig, MarketConfig
 from simulator.plugins import nearest
@@ -98,34 +98,11 @@ def load(name: str, *, small: bool = False, sets: Sequence[str] = ()) -> Scenari
         raise ValueError(f"scenario '{name}': {error}") from None
     smaller = values.pop("small", {})
     if small:
-        values = _merged(values, smaller)
-    for item in sets:
-        values = _merged(values, _override(item))
+        values = merged(values, smaller)
+    values = merged(values, overrides(sets))
     scenario = validated(Scenario, {"name": label} | values, f"scenario '{label}'")
     _feasible(scenario)
     return scenario
-
-
-def _override(item: str) -> dict[str, Any]:
-    key, equals, text = item.partition("=")
-    path = key.strip().split(".")
-    if not equals or not all(path) or len(path) < 2:
-        raise ValueError(f"--set {item}: must be section.key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    for part in reversed(path):
-        value = {part: value}
-    return value  # type: ignore[no-any-return]
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    out = dict(base)
-    for key, value in over.items():
-        old = out.get(key)
-        out[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return out
 
 
 def _feasible(s: Scenario) -> None:

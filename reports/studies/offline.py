@@ -34,6 +34,7 @@ from reports.studies.averages import smoothed_averages
 from reports.studies.replay import replay
 from simulator.config import Section
 from simulator.datasets.kuairand import KuaiRand, read_kuairand
+from simulator.experiment import digest
 from simulator.plugins import nearest
 
 READERS = {"kuairand": read_kuairand}
@@ -74,6 +75,10 @@ class OfflineConfig(Section):
     retriever: dict[str, Any] = Field(default_factory=lambda: {"softmax": 0.0})
     modifiers: dict[str, Any] = Field(default_factory=dict)
     ranker: dict[str, Any] = Field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Eight hex digits that name the study, wherever its log lies."""
+        return digest(self.model_dump(mode="json", exclude={"path"}))
 
 
 def run(config: OfflineConfig, out: Path, *, jobs: int = 1, bar: bool = False) -> dict[str, Any]:
