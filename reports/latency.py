@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from simulator.records import take
 from simulator.scenario import Scenario
 from simulator.world import World
 
+T = TypeVar("T")
 BATCH = 256
 WARM_UP = 30
 
@@ -54,17 +55,18 @@ def measure(
             "cascade": _interleaved(names, n, lambda a, r: cascade(a, r, K)),
         }
         few = max(40, n // 10)
-        by_k = {k: _interleaved(names, few, partial(cascade, k=k)) for k in ks}
+        points = [(name, k) for k in ks for name in names]
+        by_k = _interleaved(points, few, lambda point, r: cascade(point[0], r, point[1]))
         batches = _interleaved(names, 12, lambda a, _: retrieval(a, slice(0, BATCH), K))
     out: dict[str, Any] = {}
     for name in names:
         out[name] = {kind: _quantiles(times[name]) for kind, times in single.items()}
         out[name]["qps_batch"] = {"batch": BATCH, "qps": float(BATCH / np.median(batches[name]))}
-        out[name]["k"] = {"k": list(ks), "cascade_p50_ms": [float(np.median(by_k[k][name]) * 1e3) for k in ks]}
+        out[name]["k"] = {"k": list(ks), "cascade_p50_ms": [float(np.median(by_k[name, k]) * 1e3) for k in ks]}
     return out
 
 
-def _interleaved(names: Sequence[str], n: int, serve: Callable[[str, slice], None]) -> dict[str, Any]:
+def _interleaved(names: Sequence[T], n: int, serve: Callable[[T, slice], None]) -> dict[T, Any]:
     """Seconds of ``serve`` for each name and each of ``n`` requests."""
     times = {name: np.empty(n) for name in names}
     for i in range(-min(WARM_UP, n), n):

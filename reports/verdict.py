@@ -112,7 +112,7 @@ def verdict(
     _check(headline, guardrails, lights, alpha)
     broken = [_breach(g) for g in guardrails if g.broken]
     doubts = [f"guardrail {g.name} has no interval" for g in guardrails if not g.measured]
-    doubts += [f"light {light.name} is red: {light.text}" for light in lights if light.state == "red"]
+    doubts += [f"light {light.name} is red: {light.text.rstrip('.')}" for light in lights if light.state == "red"]
     word: Word
     if headline.hi < 0 or broken:
         word = "do not ship"
