@@ -219,7 +219,7 @@ class DnnRanker:
             torch.from_numpy(rows.slot.astype(np.int64)),
             self._keep(len(rows)),
         )
-        # A sum over a full batch's size: a row weighs the same in the small batches of the night as in those of the day.
+        # A sum over a full batch's size: a row weighs the same in the small batches of the night as in the day's.
         label = torch.from_numpy(rows.label).float()
         loss = nn.functional.binary_cross_entropy_with_logits(logit, label, reduction="sum") / self.config.batch
         self._adam.zero_grad()

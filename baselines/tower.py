@@ -42,7 +42,8 @@ class TowerConfig:
         batch: rows of a micro-batch at most.
         lr: of Adam on dense weights.
         table_lr: of row-wise Adagrad on embeddings; l2: on the embedding rows of the batch.
-        softmax: weight of the two softmax terms, per positive; negatives: uniform draws per batch; temperature: of the softmax.
+        softmax: weight of the two softmax terms, per positive.
+        negatives: uniform draws per batch; temperature: of the softmax.
         gain: start of the learned gain on the cosine.
         counters: feed the online counters.
     """
@@ -227,7 +228,7 @@ class TowerRetriever:
         slot_bias = model.slot[slot] * (slot > 0)
         logit = model.gain() * (u * v).sum(dim=1) + model.bias + slot_bias
         # 4: losses and step (3 happened when the ranker scored the row)
-        # Sums over a full batch's size: a row weighs the same in the small batches of the night as in those of the day.
+        # Sums over a full batch's size: a row weighs the same in the small batches of the night as in the day's.
         loss = nn.functional.binary_cross_entropy_with_logits(logit, label.float(), reduction="sum") / config.batch
         won = label.nonzero()[:, 0]
         if config.softmax and len(won):
