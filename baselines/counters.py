@@ -119,7 +119,10 @@ class Counters:
         return self._read(users, time, "user")
 
     def ad_features(self, ads: Keys, time: npt.NDArray[np.int64]) -> Floats:
-        """float32 [n, ad_width] of ads [n] as published at time [n]."""
+        """float32 [n, ad_width] of ads [n] as published at time [n]; ages too are those at the publication.
+
+        An ad's features are a function of the ad and the version, as they are in the item index.
+        """
         return self._read(ads, time, "ad")
 
     def user_category(self, users: Keys, categories: Keys, time: npt.NDArray[np.int64]) -> Floats:
@@ -139,7 +142,8 @@ class Counters:
             rows = keys[mask]
             out[mask, :-1] = table[rows]
             # log hours since the last matured impression; a month where there was none
-            hours = np.minimum((time[mask] - since[rows]) / 3600.0, 720.0)
+            now = time[mask] if side == "user" else version.at
+            hours = np.minimum((now - since[rows]) / 3600.0, 720.0)
             out[mask, -1] = np.log1p(np.maximum(hours, 0.0)) / 3.0
         return out
 

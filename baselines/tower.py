@@ -132,6 +132,7 @@ class TowerRetriever:
         self.serving = copy.deepcopy(model).eval().requires_grad_(False)
         self._items = torch.zeros(catalog.ads.rows, config.width)
         self._now = 0
+        self._synced: list[int] = []
         self.sync(0)
 
     # --- serving: published state only -------------------------------------------------------------------------
@@ -175,6 +176,7 @@ class TowerRetriever:
     def sync(self, now: int) -> None:
         """Publish weights, counters, extras and the item vectors, all at once."""
         self._now = now
+        self._synced.append(now)
         if self.counters is not None:
             self.counters.publish(now)
         if self.extras is not None:
@@ -204,9 +206,14 @@ class TowerRetriever:
         users, ads = torch.from_numpy(rows.user.astype(np.int64)), torch.from_numpy(rows.ad.astype(np.int64))
         label = torch.from_numpy(rows.label)
         drawn = torch.randint(self.catalog.ads.rows, (config.negatives,), generator=self._generator)
-        all_ads = torch.cat([ads, drawn])
-        # Drawn ads are read as of the batch's last row.
+        # Drawn ads are read as of the batch's last row. An ad's input depends on the ad and the version: encode each
+        # pair of them once.
         ad_time = np.concatenate([rows.time, np.full(config.negatives, rows.time[-1])])
+        version = np.searchsorted(self._synced, ad_time, side="right")
+        key = version * self._all_ads.size + np.concatenate([rows.ad, drawn.numpy()])
+        _, one, back = np.unique(key, return_index=True, return_inverse=True)
+        place = torch.from_numpy(back)
+        all_ads, ad_time = torch.cat([ads, drawn])[torch.from_numpy(one)], ad_time[one]
 
         # 1: read
         user_extra = item_extra = None
@@ -221,7 +228,7 @@ class TowerRetriever:
         codes, bags, item_codes = batch.places
         u_heads = model.user(user_side._replace(codes=codes, bags=bags), user_extra, batch.values)
         u = u_heads.index_select(0, row_request)
-        v_all = model.item(item_side._replace(codes=item_codes), item_extra, batch.values)
+        v_all = model.item(item_side._replace(codes=item_codes), item_extra, batch.values).index_select(0, place)
         v, v_drawn = v_all[: len(rows)], v_all[len(rows) :]
         slot = torch.from_numpy(rows.slot.astype(np.int64))
         # slot 0 is the reference: its bias is the head's
@@ -271,6 +278,7 @@ class TowerRetriever:
             "model": copy.deepcopy(self.model.state_dict()),
             "serving": copy.deepcopy(self.serving.state_dict()),
             "items": self._items.clone(),
+            "synced": list(self._synced),
             "adam": self._adam.snapshot(),
             "adagrad": self._adagrad.snapshot(),
             "frequency": self._frequency.snapshot(),
@@ -284,6 +292,7 @@ class TowerRetriever:
         self.model.load_state_dict(state["model"])
         self.serving.load_state_dict(state["serving"])
         self._items = state["items"].clone()
+        self._synced = list(state["synced"])
         self._adam.restore(state["adam"])
         self._adagrad.restore(state["adagrad"])
         self._frequency.restore(state["frequency"])
