@@ -1,10 +1,12 @@
 """An arm from its spelling: ``backbone+modifier+...@ranker``, e.g. ``dssm``, ``dssm+cas+cms``, ``dssm+cs3@dnn``.
 
-``baselines`` offers the tower trainer with a slot for extras, ``cs3`` fills it; neither knows the other. They meet here.
+``baselines`` offers the tower trainer with a slot for extras, ``cs3`` fills it; neither knows the other. They meet
+here.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,10 +50,11 @@ def parse(spelling: str) -> Spelling:
     backbone, *modifiers = towers.split("+")
     if not backbone:
         raise ValueError(f"arm == '{spelling}', must be spelled backbone+modifier+...@ranker")
-    if backbone != ORACLE:
-        make(backbone, RETRIEVERS)
+    factory = None if backbone == ORACLE else make(backbone, RETRIEVERS)
     for modifier in modifiers:
         make(modifier, MODIFIERS)
+    if modifiers and (factory is None or "extras" not in inspect.signature(factory).parameters):
+        raise ValueError(f"arm == '{spelling}', must have a backbone that takes `extras` to carry modifiers")
     make(ranker or DEFAULT_RANKER, RANKERS)
     if len(set(modifiers)) < len(modifiers):
         raise ValueError(f"arm == '{spelling}', must name each modifier once")

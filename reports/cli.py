@@ -29,7 +29,7 @@ def cs3bench() -> None:
     cs3bench ab --treatment dssm+cms     one mechanism alone
     cs3bench offline --data kuairand --path DIR
                                          the same models on a real log
-    """
+    """  # noqa: D301
 
 
 @cs3bench.command()
@@ -117,7 +117,9 @@ def world(scenario: str, small: bool, seed: int, days: int, sets: tuple[str, ...
 @cs3bench.command()
 @click.option("--data", default="kuairand", show_default=True, help="Which reader.")
 @click.option("--path", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
-@click.option("--arm", "arms", multiple=True, help="Arm to replay, again for more.  [default: dssm-bare, dssm, dssm+cs3]")
+@click.option(
+    "--arm", "arms", multiple=True, help="Arm to replay, again for more.  [default: dssm-bare, dssm, dssm+cs3]"
+)
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
 @click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="The first seed.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
@@ -161,7 +163,10 @@ def report(run: Path) -> None:
     if not run.is_dir():
         raise ValueError(f"{run}: not a run directory")
     results = read_json(run / "results.json")
-    if results.get("kind") != "ab":
+    kind = results.get("kind", results.get("study"))
+    if kind not in ("ab", "offline"):
+        raise ValueError(f"{run / 'results.json'}: kind == {kind!r}, must be 'ab' or 'offline'")
+    if kind == "offline":
         from reports.offline_page import write_page
 
         click.echo(f"page: {write_page(results, run)}")
@@ -178,7 +183,8 @@ def check(name: str) -> None:
 
     rows = check_name(name)
     for row in rows:
-        click.echo(f"{'passed' if row.passed else 'FAILED'}  {row.name}: {row.detail}" if row.detail else f"passed  {row.name}")
+        state = "passed" if row.passed else "FAILED"
+        click.echo(f"{state}  {row.name}: {row.detail}" if row.detail else f"{state}  {row.name}")
     failed = sum(not row.passed for row in rows)
     click.echo(f"{len(rows) - failed} passed, {failed} failed")
     if failed:
@@ -226,7 +232,7 @@ def _table(results: dict[str, Any]) -> str:
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     body = [
-        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     ]
     found = results["verdict"]

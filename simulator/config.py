@@ -12,9 +12,9 @@ from simulator.plugins import nearest
 
 
 class Section(BaseModel):
-    """Base of every config section: immutable, and an unknown key is an error."""
+    """Base of every config section: immutable; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Config = TypeVar("Config", bound=BaseModel)

@@ -99,6 +99,11 @@ class RunDirectory:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
+    def tidy(self) -> None:
+        """Remove what killed workers left half-written. Only while none is at work."""
+        for aside in self.root.glob("cells/*/.aside.*"):
+            shutil.rmtree(aside, ignore_errors=True)
+
     def finish(self) -> None:
         """Remove the work files of a finished run."""
         shutil.rmtree(self.root / "work", ignore_errors=True)

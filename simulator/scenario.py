@@ -87,7 +87,10 @@ def load(name: str, *, small: bool = False, sets: Sequence[str] = ()) -> Scenari
     if name.endswith(".toml"):
         if not Path(name).is_file():
             raise ValueError(f"scenario == '{name}', must be a readable file")
-        text, label = Path(name).read_text(encoding="utf-8"), Path(name).stem
+        try:
+            text, label = Path(name).read_text(encoding="utf-8"), Path(name).stem
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"scenario '{name}': {error}") from None
     elif name in names():
         text, label = resources.files("simulator.scenarios").joinpath(f"{name}.toml").read_text("utf-8"), name
     else:
@@ -97,6 +100,8 @@ def load(name: str, *, small: bool = False, sets: Sequence[str] = ()) -> Scenari
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"scenario '{name}': {error}") from None
     smaller = values.pop("small", {})
+    if not isinstance(smaller, dict):
+        raise ValueError(f"scenario '{name}': small == {smaller!r}, must be a table")
     if small:
         values = merged(values, smaller)
     values = merged(values, overrides(sets))

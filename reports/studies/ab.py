@@ -1,18 +1,21 @@
 """``cs3bench ab``: does the treatment earn more than the control? The true effect, by twin worlds.
 
-    1 burn-in of every world   2 both arms in every world   3 the ladder and the A/A light   4 summary   5 latency   6 page
+1 burn-in of every world, 2 both arms in every world, 3 the ladder and the A/A light, 4 summary, 5 latency, 6 page.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +157,7 @@ def _commit() -> str | None:
     import subprocess
 
     try:
-        found = subprocess.run(  # noqa: S603
+        found = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -194,6 +197,7 @@ def _compute_missing(plan: Plan, run: RunDirectory, cells: Cells, jobs: int, qui
             missing.insert(0, cell)
     if not missing:
         return
+    run.tidy()
     progress = Progress(run.root, len(every), fresh=True)
     total = sum(ticks(plan.scenario, cell) for cell in missing)
     with _bar(total, quiet) as bar:
@@ -207,11 +211,11 @@ def _compute_missing(plan: Plan, run: RunDirectory, cells: Cells, jobs: int, qui
                 ready += fresh
                 bar.update(progress.total() - bar.n)
             return
-        with _pool(min(jobs, len(missing))) as pool:
+        with _pool(run, min(jobs, len(missing))) as pool:
             running: dict[Future[str], Cell] = {}
             while ready or running:
-                for cell in ready:
-                    running[pool.submit(compute, tasks[cell], len(every))] = cell
+                with _deaf():
+                    running |= {pool.submit(compute, tasks[cell], len(every)): cell for cell in ready}
                 ready = []
                 done, _ = wait(running, timeout=REFRESH, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -230,12 +234,12 @@ def _split(cells: Sequence[Cell], missing: Sequence[Cell]) -> tuple[list[Cell], 
 
 
 @contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(run: RunDirectory, jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Worker processes with one thread each; on an error or Ctrl-C they are ended at once."""
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     before = {name: os.environ.get(name) for name in threads}
     os.environ.update(dict.fromkeys(threads, "1"))
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_follow_parent)
     try:
         yield pool
         pool.shutdown()
@@ -243,6 +247,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
+        run.tidy()
         raise
     finally:
         for name, value in before.items():
@@ -250,6 +255,28 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Workers that start in this block never hear Ctrl-C, which a terminal sends to all: the parent answers it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _follow_parent() -> None:
+    """First words of a worker: it ends when its parent is gone, or it would write beside the run that resumes."""
+    parent = parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _bar(total: int, quiet: bool) -> Any:
@@ -263,13 +290,20 @@ def _bar(total: int, quiet: bool) -> Any:
 
 
 def _facts(run: RunDirectory, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    return [read_json(run.cell(cell) / "cell.json") for cell in cells]
+    found = []
+    for cell in cells:
+        try:
+            found.append(read_json(run.cell(cell) / "cell.json"))
+        except ValueError as error:
+            raise ValueError(f"{error}; remove {run.cell(cell)} to compute it again") from error
+    return found
 
 
 def _summary(plan: Plan, run: RunDirectory, cells: Cells) -> dict[str, Any]:
     control, treatment = _facts(run, cells.control), _facts(run, cells.treatment)
     few = len(cells.bare)
-    rungs = {BARE: _facts(run, cells.bare), plan.control: control[:few], plan.treatment: treatment[:few]} if few else None
+    bare = {BARE: _facts(run, cells.bare)}
+    rungs = bare | {plan.control: control[:few], plan.treatment: treatment[:few]} if few else None
     a_a = _facts(run, [cells.a_a])[0] if cells.a_a else None
     arms = {"control": control, "treatment": treatment}
     results = summarise(plan.scenario, plan.control, plan.treatment, arms, _facts(run, cells.burn_in), rungs, a_a)

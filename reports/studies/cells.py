@@ -166,7 +166,8 @@ def _load_burn_in(run: RunDirectory, world: int) -> tuple[Impressions, Any, Any]
     cell = Cell(world=world, name=BURN_IN)
     work = run.work(cell)
     log: Impressions = read_parquet(Impressions, run.cell(cell) / "log.parquet")
-    log = replace(log, hidden=np.load(work / "hidden.npy", mmap_mode="r"))
+    # Learners turn rows into tensors, which asks for writable arrays: "c" maps the file copy-on-write.
+    log = replace(log, label=log.label.copy(), hidden=np.load(work / "hidden.npy", mmap_mode="c"))
     ranker, evaluator = (torch.load(work / f"{n}.pt", weights_only=False) for n in ("ranker", "evaluator"))
     return log, ranker, evaluator
 
@@ -174,7 +175,7 @@ def _load_burn_in(run: RunDirectory, world: int) -> tuple[Impressions, Any, Any]
 def _same_twice(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
     """A/A: the control twice, in a tiny copy of the scenario, two arms with a market each. Any difference is a bug."""
     tiny = tiny_copy(task.scenario)
-    with tempfile.TemporaryDirectory(dir=run.root) as scratch:
+    with tempfile.TemporaryDirectory(dir=run.work(task.cell)) as scratch:
         part = replace(task, scenario=tiny, root=scratch, identity={"a-a": 1})
         pair = RunDirectory(Path(scratch), {"identity": part.identity})
         _burn_in(replace(part, cell=Cell(world=task.cell.world, name=BURN_IN)), pair, on_tick)
@@ -257,7 +258,7 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         facts |= evaluate(s, world, retriever, ranker, evaluator)
     if task.with_references:
         facts["references"] = _references(s, world, burn_log, log, retriever, ranker, spelling)
-    if task.keep_state and hasattr(retriever, "snapshot"):
+    if task.keep_state and all(hasattr(model, "snapshot") for model in (retriever, ranker)):
         state = {"retriever": _state(retriever), "ranker": _state(ranker)}
         torch.save(state, run.work(task.cell) / "arm.pt")
     with run.writing(task.cell) as out:
@@ -273,8 +274,9 @@ def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
     requests = Requests(
         id=log.request, user=log.user, time=log.time, context=log.context, arm=np.zeros(len(log), dtype=np.int8)
     )
-    tick = s.cascade.tick
-    ends = np.arange(tick, s.run.burn_in * DAY + tick, tick)
+    # The market's ticks: a day's last one is cut short if need be.
+    starts = np.concatenate([np.arange(day * DAY, (day + 1) * DAY, s.cascade.tick) for day in range(s.run.burn_in)])
+    ends = np.minimum(starts + s.cascade.tick, (starts // DAY + 1) * DAY)
     served = np.searchsorted(log.time, np.concatenate([[0], ends]))
     ready = np.searchsorted(log.ready_at, np.concatenate([[-1], ends]), side="right")
     for i, end in enumerate(ends):

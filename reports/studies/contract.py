@@ -22,7 +22,7 @@ def check_name(name: str) -> list[Check]:
         return check_ranker(make(name, RANKERS))
     if "+" in name or name in registered(RETRIEVERS):
         spelling = parse(name)
-        return check_retriever(lambda catalog, seed, **_: make_retriever(spelling, catalog, seed, {}, {}))
+        return check_retriever(lambda catalog, seed, **_: make_retriever(spelling, catalog, seed, {}, {}), name=name)
     if ":" not in name:
         known = [*registered(RETRIEVERS), *registered(RANKERS)]
         raise ValueError(f"name == '{name}', must be a retriever, ranker, arm or module:factory{nearest(name, known)}")

@@ -319,8 +319,15 @@ def summarise(
         burn_in: facts of the burn-ins.
         rungs: facts of the ladder's arms, or None.
         a_a: facts of the A/A cell, or None.
+
+    Raises:
+        ValueError: one line, if an arm sold nothing in a world: there is no lift over nothing.
     """
     run = scenario.run
+    for facts in (*arms["control"], *arms["treatment"]):
+        if _sum("revenue")(facts) <= 0:
+            where = f"of {facts['arm']} in world {facts['world']}"
+            raise ValueError(f"revenue == 0 {where}, must be positive: longer runs, more clicks or a lower reserve")
     a, b = arms["control"], arms["treatment"]
     rows = compare(scenario, a, b)
     named = {control: a, treatment: b}
