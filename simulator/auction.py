@@ -37,29 +37,28 @@ def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig) -> Slate
         Slates [R, S], best score first, ties to the earlier candidate; -1 where no candidate reached the reserve.
     """
     S, K = config.slots, ads.shape[1]
-    rows = np.arange(ads.shape[0])[:, None]
-    # What cannot be clicked never wins, even without a reserve; the clip only keeps 0/0 out of the losers' prices.
-    real = (ads != PAD) & (pctr > 0)
-    click_rate = np.clip(pctr.astype(np.float64), 1e-12, 1.0)
-    bids = np.where(real, bid[ads], 0.0)
-    score = np.where(real, bids * click_rate, -1.0)
-    score = np.where(score >= max(config.reserve, 1e-300), score, -1.0)
+    # What cannot be clicked never wins, even without a reserve; the lower bound only keeps 0/0 out of losers' prices.
+    click_rate = np.minimum(np.maximum(pctr, 1e-12, dtype=np.float64), 1.0)
+    score = bid.take(ads)
+    score *= click_rate
+    score[(score < max(config.reserve, 1e-300)) | (pctr <= 0) | (ads == PAD)] = -1.0
 
-    top = _best(score, min(S + 1, K))
-    if top.shape[1] < S + 1:
-        top = np.pad(top, ((0, 0), (0, S + 1 - top.shape[1])), constant_values=0)
-    ordered = score[rows, top]
-    ordered[:, min(S + 1, K) :] = -1.0
+    top, ordered = _best(score, min(S + 1, K))
+    if K <= S:
+        missing = ((0, 0), (0, S + 1 - K))
+        top, ordered = np.pad(top, missing), np.pad(ordered, missing, constant_values=-1.0)
     own, following = ordered[:, :S], ordered[:, 1 : S + 1]
     place = top[:, :S]
     wins = own > 0
-    own_bid, own_rate = bids[rows, place], click_rate[rows, place]
+    cell = place + np.arange(0, ads.size, K)[:, None]
+    own_ad, own_rate = ads.take(cell), click_rate.take(cell)
+    own_bid = bid.take(own_ad)
     if config.pricing == "first":
         price = own_bid
     else:
         price = np.minimum(np.maximum(following, config.reserve) / own_rate, own_bid)
     return Slates(
-        ad=np.where(wins, ads[rows, place], PAD).astype(np.int32),
+        ad=np.where(wins, own_ad, PAD).astype(np.int32, copy=False),
         place=np.where(wins, place, 0).astype(np.int32),
         bid=np.where(wins, own_bid, 0.0),
         score=np.where(wins, own, 0.0),
@@ -67,18 +66,18 @@ def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig) -> Slate
     )
 
 
-def _best(score: Money, n: int) -> npt.NDArray[np.intp]:
-    """Columns of the ``n`` best scores of each row, best first, ties to the lower column -> [R, n]."""
-    K = score.shape[1]
-    if n < K:
-        # Ties at the border go to the lower column: take everything above it, then the first of the equal ones.
-        border = np.partition(score, K - n, axis=1)[:, K - n, None]
-        above = score > border
-        tied = score == border
-        room = n - above.sum(axis=1, keepdims=True)
-        picked = above | (tied & (np.cumsum(tied, axis=1) <= room))
-        columns = np.nonzero(picked)[1].reshape(score.shape[0], n)
-    else:
-        columns = np.broadcast_to(np.arange(K), score.shape)
-    values = np.take_along_axis(score, columns, axis=1)
-    return np.take_along_axis(columns, np.argsort(-values, axis=1, kind="stable"), axis=1)
+def _best(score: Money, n: int) -> tuple[npt.NDArray[np.intp], Money]:
+    """Columns and values of the ``n`` best scores of each row, best first, ties to the lower column -> [R, n] twice.
+
+    ``n`` is a few slots: so many passes of argmax cost less than a sort, and argmax settles ties as wanted.
+    """
+    left = score.copy()
+    first = np.arange(0, score.size, score.shape[1])
+    columns = np.empty((n, score.shape[0]), dtype=np.intp)
+    values = np.empty((n, score.shape[0]))
+    for column, value in zip(columns, values, strict=True):
+        left.argmax(axis=1, out=column)
+        cell = first + column
+        left.take(cell, out=value, mode="clip")
+        left.reshape(-1)[cell] = -np.inf
+    return columns.T, values.T

@@ -46,6 +46,8 @@ def respond(seed: int, requests: Requests, slates: Slates, logit: Floats, config
     examined = (uniforms(seed, "examine", request, np.arange(S)) < examine_p(S, config.examine_decay)) & shown
     # The pad's key -1 folds to a word like any other; `shown` masks what it draws.
     click = (uniforms(seed, "click", request, slates.ad) < expit(logit)) & examined
-    delay = -config.click_delay * np.log(uniforms(seed, "click delay", request, slates.ad))
-    click_at = np.where(click, requests.time[:, None] + np.floor(delay).astype(np.int64), -1)
+    r, s = np.nonzero(click)
+    delay = -config.click_delay * np.log(uniforms(seed, "click delay", requests.id[r], slates.ad[r, s]))
+    click_at = np.full(click.shape, -1, dtype=np.int64)
+    click_at[r, s] = requests.time[r] + np.floor(delay).astype(np.int64)
     return Outcomes(examined=examined, click=click, click_at=click_at)

@@ -35,25 +35,28 @@ def impressions_of(
         click_at: int64 [R, S], when that was known; -1 without click.
         label_wait: W in seconds; a click known later than W is a lost label.
     """
-    r, s = np.nonzero(slates.ad != PAD)
-    place = slates.place[r, s]
-    ready_at = requests.time[r] + label_wait
+    placed = np.flatnonzero(slates.ad != PAD)
+    r, s = np.divmod(placed, slates.ad.shape[1])
+    place = slates.place.take(placed)
+    cell = r * candidates.ad.shape[1] + place
+    time = requests.time[r]
+    ready_at = time + label_wait
     return Impressions(
         request=requests.id[r],
         user=requests.user[r],
-        ad=slates.ad[r, s],
+        ad=slates.ad.take(placed),
         slot=s.astype(np.int8),
-        time=requests.time[r],
+        time=time,
         context=requests.context[r],
-        explored=candidates.explored[r, place],
-        bid=slates.bid[r, s],
-        price=slates.price[r, s],
-        paid=paid[r, s],
-        pctr=ranked.pctr[r, place],
-        logit=candidates.logit[r, place],
+        explored=candidates.explored.take(cell),
+        bid=slates.bid.take(placed),
+        price=slates.price.take(placed),
+        paid=paid.take(placed),
+        pctr=ranked.pctr.take(cell),
+        logit=candidates.logit.take(cell),
         hidden=ranked.hidden[r, place].astype(np.float16),
         ready_at=ready_at,
-        label=click[r, s] & (click_at[r, s] <= ready_at),
+        label=click.take(placed) & (click_at.take(placed) <= ready_at),
     )
 
 
@@ -79,7 +82,7 @@ class LabelQueue:
                 self._waiting[0] = head[n:]
                 break
             self._waiting.pop(0)
-        return concatenate(ready) if ready else None
+        return concatenate(ready) if len(ready) > 1 else ready[0] if ready else None
 
 
 def write_parquet(record: Any, path: Path) -> None:

@@ -114,19 +114,21 @@ class Marketplace:
 
     def true_logit(self, requests: Requests, ads: Keys) -> Floats:
         """True logit of P(click | examined) of ads [R, n], fatigue as of now. For market, oracles and metrics only."""
-        logit = self.world.truth.pairs(requests.user, ads, requests.time)
-        strength = self.config.feedback.fatigue
-        if strength:
-            logit -= fatigue(self.exposures.counts(requests.user[:, None], ads), strength)
-        return logit
+        return self._tired(self.world.truth.pairs(requests.user, ads, requests.time), requests, ads)
 
     def true_logit_everywhere(self, requests: Requests) -> Floats:
         """The same for all ads -> float32 [R, A]."""
-        logit = self.world.truth.everything(requests)
+        ads = np.arange(self.world.catalog.ads.rows, dtype=np.int32)[None, :]
+        return self._tired(self.world.truth.everything(requests), requests, ads)
+
+    def _tired(self, logit: Floats, requests: Requests, ads: Keys) -> Floats:
+        """Take the fatigue off logits [R, n] in place; few pairs have any."""
         strength = self.config.feedback.fatigue
         if strength:
-            ads = np.arange(self.world.catalog.ads.rows, dtype=np.int32)[None, :]
-            logit -= fatigue(self.exposures.counts(requests.user[:, None], ads), strength)
+            counts = self.exposures.counts(requests.user[:, None], ads).reshape(-1)
+            seen = np.flatnonzero(counts)
+            flat = logit.reshape(-1)
+            flat[seen] -= fatigue(counts[seen], strength)
         return logit
 
     def run_day(self, day: int, on_tick: Callable[[int], None] | None = None) -> Day:
@@ -168,7 +170,7 @@ class Marketplace:
         )
         # 4: rank
         ranked = self.ranker.rank(requests, found.ad)
-        if not (np.isfinite(ranked.pctr).all() and (ranked.pctr >= 0).all() and (ranked.pctr <= 1).all()):
+        if not ((ranked.pctr >= 0) & (ranked.pctr <= 1)).all():  # NaN is neither
             raise ValueError(f"ranked.pctr holds values outside [0, 1] at time {now}, must be probabilities")
         # 5: auction
         slates = auction(found.ad, ranked.pctr, offers.bid, config.auction)
@@ -182,13 +184,13 @@ class Marketplace:
         log = impressions_of(
             requests, found, ranked, slates, paid, outcomes.click, outcomes.click_at, config.feedback.label_wait
         )
-        placed = slates.ad != PAD
+        placed = np.flatnonzero(slates.ad != PAD)
         ledger = Ledger(
-            true_ctr=expit(logit[placed]).astype(np.float32),
-            examine_p=np.broadcast_to(self.examine_p, slates.ad.shape)[placed],
-            examined=outcomes.examined[placed],
-            click=outcomes.click[placed],
-            value=slates.bid[placed],
+            true_ctr=expit(logit.take(placed)).astype(np.float32, copy=False),
+            examine_p=self.examine_p.take(log.slot),
+            examined=outcomes.examined.take(placed),
+            click=outcomes.click.take(placed),
+            value=log.bid,
         )
         self.exposures.add(log.user, log.ad)
         self.queue.put(log)

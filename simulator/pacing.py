@@ -37,7 +37,7 @@ class Budgets:
     def offers(self, live: Flags) -> Offers:
         """Ads that may compete: ``live`` (inside their dates), their campaign has money for one click at the bid."""
         left = self.daily - self.spent
-        return Offers(eligible=live & (left[self.campaign] >= self.bid), bid=self.bid)
+        return Offers(eligible=live & (left.take(self.campaign) >= self.bid), bid=self.bid)
 
     def charge(self, ads: npt.NDArray[np.int32], price: Money) -> Money:
         """Charge clicks in event order.

@@ -64,7 +64,8 @@ def explore(
     drawn = eligible[integers(seed, "explore", eligible.size, requests.id[:, None], np.arange(n))]
     kept = candidates.ad[:, : K - n]
     clash = (drawn[:, :, None] == kept[:, None, :]).any(axis=2)
-    clash |= np.tril(drawn[:, :, None] == drawn[:, None, :], -1).any(axis=2)
+    earlier = np.tri(n, k=-1, dtype=bool)
+    clash |= ((drawn[:, :, None] == drawn[:, None, :]) & earlier).any(axis=2)
     ad = np.concatenate([kept, np.where(clash, PAD, drawn)], axis=1)
     logit = np.concatenate([candidates.logit[:, : K - n], np.where(clash, np.nan, score(drawn))], axis=1)
     explored = np.concatenate([np.zeros(kept.shape, dtype=bool), ~clash], axis=1)
@@ -84,9 +85,9 @@ def check_legal(candidates: Candidates, offers: Offers, requests: Requests, k: i
         return
     if ad.min() < PAD or ad.max() >= offers.eligible.size:
         raise ValueError(f"candidates.ad == {ad.min()}..{ad.max()}, must be -1..{offers.eligible.size - 1}")
-    illegal = (ad != PAD) & ~offers.eligible[ad]
-    if illegal.any():
-        r, c = np.argwhere(illegal)[0]
+    legal = offers.eligible.take(ad) | (ad == PAD)
+    if not legal.all():
+        r, c = np.argwhere(~legal)[0]
         raise ValueError(f"candidates.ad == {ad[r, c]} in request {requests.id[r]}, must be eligible")
     ordered = np.sort(ad, axis=1)
     repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PAD)
@@ -99,13 +100,13 @@ class RandomRetriever:
     """Uniformly random eligible ads, by key."""
 
     def __init__(self, catalog: Catalog, seed: int) -> None:
-        self._ads = catalog.ads.rows
         self._seed = seed
+        # A keyed permutation of all ads; that of the eligible ones is what remains of it.
+        self._order = np.argsort(integers(seed, "shuffle", 1 << 40, np.arange(catalog.ads.rows)), kind="stable")
 
     def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
         """K distinct eligible ads: a keyed start and stride through a keyed permutation of the eligible ones."""
-        eligible = np.flatnonzero(offers.eligible)
-        order = eligible[np.argsort(integers(self._seed, "shuffle", 1 << 40, eligible), kind="stable")]
+        order = self._order[offers.eligible[self._order]].astype(np.int32)
         n = order.size
         # A keyed start and stride through a keyed permutation costs K per request, not A. A stride coprime to n never
         # returns before n steps; strides that are not are walked by 1.
@@ -115,7 +116,11 @@ class RandomRetriever:
         steps = np.arange(min(k, n))
         ad = np.full((len(requests), k), PAD, dtype=np.int32)
         if n:
-            ad[:, : steps.size] = order[(start[:, None] + stride[:, None] * steps) % n]
+            walk = stride[:, None] * steps
+            walk += start[:, None]
+            # walk % n; numpy divides by one number much faster than it takes a remainder.
+            walk -= walk // n * n
+            ad[:, : steps.size] = order.take(walk)
         nothing = np.full(ad.shape, np.nan, dtype=np.float32)
         return Candidates(ad=ad, logit=nothing, explored=np.zeros(ad.shape, dtype=bool))
 
