@@ -4,5 +4,6 @@
 - ``cells``: what one worker computes: a world's burn-in, an arm's market.
 - ``evaluation``: the measures that need the truth or a frozen evaluation ranker.
 - ``summary``: cells in, ``results.json`` out.
+- ``tuning``: which hyper-parameters? the same grid for every arm, on a world that no report uses.
 - ``offline``: does it learn on a real log? (``cs3bench offline``)
 """
