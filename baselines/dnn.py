@@ -37,6 +37,7 @@ class RankerConfig:
         embedding: e; hidden: widths, the last one is dh, the width of h_uv.
         batch: rows of a micro-batch at most; dropout: while training.
         lr, table_lr, l2: as for the towers.
+        horizon: seconds for which the counters' versions are kept, at least label wait + tick + sync.
     """
 
     embedding: int = 16
@@ -46,6 +47,7 @@ class RankerConfig:
     lr: float = 1e-3
     table_lr: float = 3e-2
     l2: float = 1e-5
+    horizon: int = 14_400
 
 
 class Dnn(nn.Module):
@@ -126,7 +128,7 @@ class DnnRanker:
     def __init__(self, catalog: Catalog, seed: int, config: RankerConfig) -> None:
         self.catalog = catalog
         self.config = config
-        self.counters = Counters(catalog)
+        self.counters = Counters(catalog, config.horizon)
         self.fields = Fields(catalog)
         user_dense = self.fields.user_dense + self.counters.user_width
         ad_dense = self.fields.ad_dense + self.counters.ad_width

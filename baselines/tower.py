@@ -29,6 +29,8 @@ from simulator.keyed_random import subseed
 from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Requests
 
 SLOTS = 64
+FEW = 4
+"""Fewer than a fourth of the ads are few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class TowerConfig:
         negatives: uniform draws per batch; temperature: of the softmax.
         gain: start of the learned gain on the cosine.
         counters: feed the online counters.
+        horizon: seconds for which the counters' versions are kept, at least label wait + tick + sync.
     """
 
     embedding: int = 16
@@ -63,6 +66,7 @@ class TowerConfig:
     temperature: float = 0.1
     gain: float = 10.0
     counters: bool = True
+    horizon: int = 14_400
 
 
 class TwoTower(nn.Module):
@@ -125,7 +129,7 @@ class TowerRetriever:
         self.extras = extras
         if extras is not None:
             extras.wrap(model.user, model.item)
-        self.counters = Counters(catalog) if config.counters else None
+        self.counters = Counters(catalog, config.horizon) if config.counters else None
         dense = [p for name, p in model.named_parameters() if not name.endswith("table")]
         self._adam = FlatAdam(dense, lr=config.lr)
         self._adagrad = RowwiseAdagrad(embedding.table, lr=config.table_lr, l2=config.l2)
@@ -133,7 +137,7 @@ class TowerRetriever:
         self._generator = torch.Generator().manual_seed(subseed(seed, "negatives"))
         self._all_ads = np.arange(catalog.ads.rows, dtype=np.int32)
         self.serving = copy.deepcopy(model).eval().requires_grad_(False)
-        self._items = torch.zeros(catalog.ads.rows, config.width)
+        self._index: Tensor | None = None
         self._now = 0
         self._synced: list[int] = []
         self.sync(0)
@@ -152,7 +156,7 @@ class TowerRetriever:
     @torch.no_grad()
     def logits(self, requests: Requests) -> Tensor:
         """Published logits of all ads at slot 0 -> [R, A]."""
-        return self.encode_users(requests) @ self._items.T * self.serving.gain() + self.serving.bias
+        return self.encode_users(requests) @ self.items().T * self.serving.gain() + self.serving.bias
 
     def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
         """Exact top ``k`` by logit + log bid over the eligible ads."""
@@ -171,13 +175,18 @@ class TowerRetriever:
     def score(self, requests: Requests, ads: Keys) -> Floats:
         """Published logits of ads [R, n]; pads get the last ad's."""
         u = self.encode_users(requests)
-        v = self._items[torch.from_numpy(ads.astype(np.int64))]
+        A = self._all_ads.size
+        some, place = np.unique(ads % A, return_inverse=True)
+        # A replay asks for few ads between two publications: then there is no index worth building.
+        few = self._index is None and FEW * some.size < A
+        v = self._encoded(some) if few else self.items()[torch.from_numpy(some.astype(np.int64))]
+        v = v[torch.from_numpy(place.reshape(ads.shape))]
         logit = torch.einsum("rd,rnd->rn", u, v) * self.serving.gain() + self.serving.bias
         return np.asarray(logit.numpy(), dtype=np.float32)
 
     @torch.no_grad()
     def sync(self, now: int) -> None:
-        """Publish weights, counters, extras and the item vectors, all at once."""
+        """Publish weights, counters, extras and with them the item vectors, all at once."""
         self._now = now
         self._synced.append(now)
         if self.counters is not None:
@@ -186,8 +195,22 @@ class TowerRetriever:
             self.extras.publish(now)
         for published, learned in zip(self.serving.parameters(), self.model.parameters(), strict=True):
             published.copy_(learned)
-        items = None if self.extras is None else self.extras.published_items()
-        self._items = self.serving.item(self._item_input(self._all_ads, np.full(self._all_ads.size, now)), items)
+        self._index = None
+
+    def items(self) -> Tensor:
+        """The index: vectors of all ads [A, d] as published, built when it is first wanted after a sync."""
+        if self._index is None:
+            self._index = self._encoded(self._all_ads)
+        return self._index
+
+    @torch.no_grad()
+    def _encoded(self, ads: Keys) -> Tensor:
+        """Vectors of ads [n] -> [n, d] by published weights, counters and extras, as of the last sync."""
+        extras = None
+        if self.extras is not None:
+            extras = self.extras.published_items(torch.from_numpy(ads.astype(np.int64)))
+        v: Tensor = self.serving.item(self._item_input(ads, np.full(ads.size, self._now)), extras)
+        return v
 
     # --- training ------------------------------------------------------------------------------------------------
 
@@ -208,10 +231,11 @@ class TowerRetriever:
         heads = Events(rows.user[first], rows.time[first], rows.context[first])
         users, ads = torch.from_numpy(rows.user.astype(np.int64)), torch.from_numpy(rows.ad.astype(np.int64))
         label = torch.from_numpy(rows.label)
-        drawn = torch.randint(self.catalog.ads.rows, (config.negatives,), generator=self._generator)
+        draws = config.negatives if config.softmax else 0
+        drawn = torch.randint(self.catalog.ads.rows, (draws,), generator=self._generator)
         # Drawn ads are read as of the batch's last row. An ad's input depends on the ad and the version: encode each
         # pair of them once.
-        ad_time = np.concatenate([rows.time, np.full(config.negatives, rows.time[-1])])
+        ad_time = np.concatenate([rows.time, np.full(draws, rows.time[-1])])
         version = np.searchsorted(self._synced, ad_time, side="right")
         key = version * self._all_ads.size + np.concatenate([rows.ad, drawn.numpy()])
         _, one, back = np.unique(key, return_index=True, return_inverse=True)
@@ -280,7 +304,7 @@ class TowerRetriever:
         return {
             "model": copy.deepcopy(self.model.state_dict()),
             "serving": copy.deepcopy(self.serving.state_dict()),
-            "items": self._items.clone(),
+            "now": self._now,
             "synced": list(self._synced),
             "adam": self._adam.snapshot(),
             "adagrad": self._adagrad.snapshot(),
@@ -294,7 +318,7 @@ class TowerRetriever:
         """Take over a :meth:`snapshot`."""
         self.model.load_state_dict(state["model"])
         self.serving.load_state_dict(state["serving"])
-        self._items = state["items"].clone()
+        self._index, self._now = None, state["now"]
         self._synced = list(state["synced"])
         self._adam.restore(state["adam"])
         self._adagrad.restore(state["adagrad"])

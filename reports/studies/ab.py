@@ -5,33 +5,24 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
 from reports.arms import ORACLE, make_ranker, make_retriever, parse
-from reports.studies.cells import A_A, BURN_IN, PROGRESS, Progress, Task, compute, ticks
+from reports.studies.cells import A_A, BURN_IN, Task, compute, ticks
 from reports.studies.evaluation import k_grid
+from reports.studies.manifests import made_by, manifest
 from reports.studies.summary import summarise
+from reports.studies.workers import compute_all
 from reports.verdict import rule
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.scenario import Scenario
 from simulator.world import build
 
 BARE, COUNTERS = "dssm-bare", "dssm"
-LIBRARIES = ("numpy", "scipy", "torch", "pyarrow", "pydantic")
-REFRESH = 0.5
-"""Seconds between two looks at the workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +49,7 @@ class Plan:
             "control": self.control,
             "treatment": self.treatment,
             "config": self.scenario.model_dump(mode="json"),
-            "version": version("cs3-bench"),
-            "libraries": {name: version(name) for name in LIBRARIES},
+            **made_by(),
         }
 
     def default_out(self) -> Path:
@@ -131,46 +121,17 @@ def run_ab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> t
 
         write_json(root / "timing.json", timing | {"machine": machine(), "jobs": jobs})
     run.finish()
-    (root / PROGRESS).unlink(missing_ok=True)
     return root, read_json(root / "results.json")
 
 
 def manifest_of(plan: Plan) -> dict[str, Any]:
     """What the run is: identity, and the rule of the verdict as fixed before the run."""
-    identity = plan.identity()
     run = plan.scenario.run
-    return {
-        "identity": identity,
-        "command": plan.command,
-        "small": plan.small,
-        "config": identity["config"],
-        "versions": {"cs3-bench": identity["version"], **identity["libraries"]},
-        "seeds": list(range(run.seed, run.seed + run.worlds)),
-        "rule": rule(),
-        "commit": _commit(),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
+    seeds = range(run.seed, run.seed + run.worlds)
+    return manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small, rule=rule())
 
 
-def _commit() -> str | None:
-    """The checkout's commit, if the package runs from one."""
-    import subprocess
-
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None
-
-
-# --- workers -------------------------------------------------------------------------------------------------------
+# --- cells ---------------------------------------------------------------------------------------------------------
 
 
 def _compute_missing(plan: Plan, run: RunDirectory, cells: Cells, jobs: int, quiet: bool) -> None:
@@ -195,35 +156,17 @@ def _compute_missing(plan: Plan, run: RunDirectory, cells: Cells, jobs: int, qui
         needed = any(c.world == cell.world and c.name not in (BURN_IN, A_A) for c in missing)
         if needed and cell not in missing and not (run.work(cell) / "evaluator.pt").exists():
             missing.insert(0, cell)
-    if not missing:
-        return
-    run.tidy()
-    progress = Progress(run.root, len(every), fresh=True)
-    total = sum(ticks(plan.scenario, cell) for cell in missing)
-    with _bar(total, quiet) as bar:
-        ready, blocked = _split(missing, missing)
-        if jobs == 1:
-            while ready:
-                cell = ready.pop(0)
-                compute(tasks[cell], len(every))
-                missing.remove(cell)
-                fresh, blocked = _split(blocked, missing)
-                ready += fresh
-                bar.update(progress.total() - bar.n)
-            return
-        with _pool(run, min(jobs, len(missing))) as pool:
-            running: dict[Future[str], Cell] = {}
-            while ready or running:
-                with _deaf():
-                    running |= {pool.submit(compute, tasks[cell], len(every)): cell for cell in ready}
-                ready = []
-                done, _ = wait(running, timeout=REFRESH, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                    missing.remove(running.pop(future))
-                    fresh, blocked = _split(blocked, missing)
-                    ready += fresh
-                bar.update(progress.total() - bar.n)
+    compute_all(
+        run,
+        {cell: (tasks[cell], len(every)) for cell in missing},
+        compute,
+        cells=len(every),
+        ticks=sum(ticks(plan.scenario, cell) for cell in missing),
+        jobs=jobs,
+        label="simulating",
+        quiet=quiet,
+        split=_split,
+    )
 
 
 def _split(cells: Sequence[Cell], missing: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
@@ -231,59 +174,6 @@ def _split(cells: Sequence[Cell], missing: Sequence[Cell]) -> tuple[list[Cell], 
     waiting = {c.world for c in missing if c.name == BURN_IN}
     free = [c for c in cells if c.name in (BURN_IN, A_A) or c.world not in waiting]
     return free, [c for c in cells if c not in free]
-
-
-@contextmanager
-def _pool(run: RunDirectory, jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes with one thread each; on an error or Ctrl-C they are ended at once."""
-    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in threads}
-    os.environ.update(dict.fromkeys(threads, "1"))
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_follow_parent)
-    try:
-        yield pool
-        pool.shutdown()
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
-        run.tidy()
-        raise
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Workers that start in this block never hear Ctrl-C, which a terminal sends to all: the parent answers it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _follow_parent() -> None:
-    """First words of a worker: it ends when its parent is gone, or it would write beside the run that resumes."""
-    parent = parent_process()
-    assert parent is not None
-
-    def end() -> None:
-        wait_for([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=end, daemon=True).start()
-
-
-def _bar(total: int, quiet: bool) -> Any:
-    from tqdm import tqdm
-
-    shape = "{l_bar}{bar}| {n_fmt}/{total_fmt} ticks [{elapsed} gone, {remaining} left]"
-    return tqdm(total=total, desc="simulating", bar_format=shape, disable=quiet or None, leave=False)
 
 
 # --- after the cells -----------------------------------------------------------------------------------------------

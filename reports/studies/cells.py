@@ -18,6 +18,7 @@ import numpy as np
 from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.metrics import auc, logloss, pcoc, reliability
 from reports.studies.evaluation import PanelRow, evaluate, read_panel, references, sample
+from reports.studies.workers import Progress, one_thread
 from simulator.experiment import Cell, RunDirectory, read_json, write_json
 from simulator.keyed_random import subseed
 from simulator.log import read_parquet, write_parquet
@@ -30,7 +31,6 @@ from simulator.world import World, build
 
 COLD = 10
 """A user with fewer burn-in impressions is cold; a returning user has at least as many."""
-PROGRESS = "progress.bin"
 BURN_IN, A_A = "burn-in", "a-a"
 """Names of the cells that are no arm's."""
 
@@ -67,38 +67,12 @@ def ticks(scenario: Scenario, cell: Cell) -> int:
     return (scenario.run.burn_in + (scenario.run.burn_in if cell.name == BURN_IN else cell.days)) * per_day
 
 
-class Progress:
-    """Ticks done per cell, in a small file that the workers and the bar share."""
-
-    def __init__(self, root: Path, cells: int, index: int = 0, *, fresh: bool = False) -> None:
-        path = root / PROGRESS
-        mode: Any = "w+" if fresh or not path.exists() or path.stat().st_size != 8 * cells else "r+"
-        self._done = np.memmap(path, dtype=np.int64, mode=mode, shape=(cells,))
-        self._index = index
-
-    def tick(self, _: int) -> None:
-        """One more."""
-        self._done[self._index] += 1
-
-    def reset(self) -> None:
-        """Start the cell over."""
-        self._done[self._index] = 0
-
-    def total(self) -> int:
-        """Ticks done by all cells."""
-        return int(self._done.sum())
-
-
 def compute(task: Task, cells: int) -> str:
     """Compute one cell with one thread and leave it in the run directory; returns its path."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(1)
     progress = Progress(Path(task.root), cells, task.index)
     progress.reset()
     run = RunDirectory(Path(task.root), {"identity": task.identity})
-    with threadpool_limits(1):
+    with one_thread():
         if task.cell.name == BURN_IN:
             _burn_in(task, run, progress.tick)
         elif task.cell.name == A_A:
@@ -358,4 +332,4 @@ def _references(
     return references(s, world, ranker, known)
 
 
-__all__ = ["COLD", "PAD", "Progress", "Task", "backfill", "compute", "ticks"]
+__all__ = ["COLD", "PAD", "Task", "backfill", "compute", "ticks"]

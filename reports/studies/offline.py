@@ -4,23 +4,18 @@
 measures AUC, GAUC and log loss on the test days. Beside the arms stand the ranker, which the towers learn from, and the
 smoothed averages, which they must beat. Days before the test are trained on in the same loop.
 
-A cell is one seed (and one ranker): it writes ``cells/*.npz``, and a run that was interrupted goes on from the cells
-that it finds. Results are the same for any number of workers.
+A cell is one seed and one ranker with its arms: it leaves the scores of every row, and a run that was interrupted goes
+on from the cells that it finds. Results are the same for any number of workers.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
-import json
-import multiprocessing
-import os
-import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +26,12 @@ from scipy.special import expit
 
 from reports import arms, metrics, statistics
 from reports.studies.averages import smoothed_averages
-from reports.studies.replay import replay
+from reports.studies.manifests import made_by, manifest
+from reports.studies.replay import replay_ranker, replay_retriever, steps
+from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
 from simulator.datasets.kuairand import KuaiRand, read_kuairand
-from simulator.experiment import digest
+from simulator.experiment import Cell, RunDirectory, digest, plain, read_json, write_json
 from simulator.plugins import nearest
 
 READERS = {"kuairand": read_kuairand}
@@ -81,7 +78,26 @@ class OfflineConfig(Section):
         return digest(self.model_dump(mode="json", exclude={"path"}))
 
 
-def run(config: OfflineConfig, out: Path, *, jobs: int = 1, bar: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A cell to compute, with all that the worker needs to know.
+
+    Attributes:
+        cell: the seed (in the place of a world) and the ranker.
+        config: the run's.
+        root: the run directory.
+        identity: what the run is.
+        index: position of the cell in the progress file.
+    """
+
+    cell: Cell
+    config: OfflineConfig
+    root: str
+    identity: dict[str, Any]
+    index: int
+
+
+def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False, command: str = "") -> dict[str, Any]:
     """Run the study, or what is left of it, and write its run directory.
 
     Args:
@@ -89,7 +105,8 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, bar: bool = False) -
         out: the run directory: ``manifest.json``, ``cells/``, ``results.json``, ``timing.json``, ``figures/``,
             ``index.html``.
         jobs: worker processes, at least 1; the results do not depend on it.
-        bar: show a progress bar.
+        quiet: no progress bar.
+        command: what was typed, for the record.
 
     Returns:
         The dict of ``results.json``.
@@ -99,15 +116,17 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, bar: bool = False) -
     """
     if jobs < 1:
         raise ValueError(f"jobs == {jobs}, must be at least 1")
-    data = read(config)
     groups = by_ranker(config.arms)
-    out.mkdir(parents=True, exist_ok=True)
-    _claim(out, manifest(config, data))
-    cells = [(seed, ranker) for seed in config.seeds for ranker in groups]
-    took = _replay_all(config, out, cells, len(data.impressions), jobs, bar)
-    results = assemble(config, data, [_load(out, seed, groups) for seed in config.seeds])
-    _write(out / "results.json", results)
-    _write(out / "timing.json", {"cells": {**_timed(out), **took}})
+    data = read(config)
+    identity = identity_of(config, data)
+    run = RunDirectory(out, manifest(identity, command=command, seeds=config.seeds))
+    cells = [Cell(world=seed, name=ranker) for seed in config.seeds for ranker in groups]
+    _compute_missing(config, run, identity, cells, sum(1 for _ in steps(data.impressions, config.sync)), jobs, quiet)
+    results = assemble(config, data, [_load(run, seed, list(groups)) for seed in config.seeds])
+    write_json(out / "results.json", results)
+    seconds = {str(cell.path): read_json(run.cell(cell) / "timing.json")["seconds"] for cell in cells}
+    write_json(out / "timing.json", {"wall_seconds": {"cells": seconds}, "jobs": jobs})
+    run.finish()
     from reports.offline_page import write_page
 
     write_page(results, out)
@@ -122,7 +141,26 @@ def read(config: OfflineConfig) -> KuaiRand:
     """
     if config.data not in READERS:
         raise ValueError(f"data == '{config.data}', must name a reader{nearest(config.data, READERS)}")
-    return READERS[config.data](config.path, label_wait=config.label_wait)
+    return _read(config.data, config.path, config.label_wait)
+
+
+@functools.lru_cache(maxsize=1)
+def _read(name: str, path: str, label_wait: int) -> KuaiRand:
+    """A process reads the log once for all its cells."""
+    return READERS[name](path, label_wait=label_wait)
+
+
+def identity_of(config: OfflineConfig, data: KuaiRand) -> dict[str, Any]:
+    """What makes two runs the same run. Where the log lies is not what it is: the digest of its rows is."""
+    rows = hashlib.sha256()
+    for column in ("time", "user", "ad", "label", "context"):
+        rows.update(np.ascontiguousarray(getattr(data.impressions, column)).tobytes())
+    return {
+        "kind": "offline",
+        "config": config.model_dump(mode="json", exclude={"path"}),
+        "rows_sha256": rows.hexdigest(),
+        **made_by(),
+    }
 
 
 def by_ranker(spellings: Sequence[str]) -> dict[str, list[str]]:
@@ -136,100 +174,77 @@ def by_ranker(spellings: Sequence[str]) -> dict[str, list[str]]:
 # --- cells: one seed, one ranker, its arms ---
 
 
-def cell(config: OfflineConfig, out: Path, seed: int, ranker: str) -> float:
-    """Replay the log for one seed and the arms of one ranker, and keep the scores; seconds that it took."""
-    import torch
+def _compute_missing(
+    config: OfflineConfig,
+    run: RunDirectory,
+    identity: dict[str, Any],
+    cells: Sequence[Cell],
+    periods: int,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    tasks = {
+        cell: Task(cell=cell, config=config, root=str(run.root), identity=identity, index=i)
+        for i, cell in enumerate(cells)
+        if not run.done(cell)
+    }
+    models = {ranker: 1 + len(group) for ranker, group in by_ranker(config.arms).items()}
+    compute_all(
+        run,
+        {cell: (task, len(cells)) for cell, task in tasks.items()},
+        compute,
+        cells=len(cells),
+        ticks=periods * sum(models[cell.name] for cell in tasks),
+        jobs=jobs,
+        label="replaying",
+        quiet=quiet,
+    )
 
-    started = time.perf_counter()
-    with _one_thread(torch):
-        data = read(config)
-        # Rows are learned at the first step after their labels are ready: older versions of the vectors are never read.
-        modifiers = {"horizon": config.label_wait + 2 * config.sync, **config.modifiers}
-        made = {
-            name: arms.make_arm(
-                name, data.catalog, seed, retriever=config.retriever, modifiers=modifiers, ranker=config.ranker
-            )
-            for name in by_ranker(config.arms)[ranker]
-        }
-        retrievers = {name: arm.retriever for name, arm in made.items()}
-        common = next(iter(made.values())).ranker
-        replayed = replay(data.impressions, common, retrievers, sync=config.sync, progress=_tell)
+
+def compute(task: Task, cells: int) -> None:
+    """Replay the log for one seed and the arms of one ranker, and leave the scores in the run directory."""
+    begin = time.perf_counter()
+    progress = Progress(Path(task.root), cells, task.index)
+    progress.reset()
+    run = RunDirectory(Path(task.root), {"identity": task.identity})
+    with one_thread():
+        scores = replayed(task.config, task.cell, progress)
+    with run.writing(task.cell) as out:
+        for i, logit in enumerate(scores.values()):
+            np.save(out / f"{i}.npy", logit)
+        write_json(out / "timing.json", {"seconds": time.perf_counter() - begin})
+        write_json(out / "cell.json", {"seed": task.cell.world, "models": list(scores)})
+
+
+def replayed(config: OfflineConfig, cell: Cell, progress: Progress) -> Scores:
+    """The scores of a cell's ranker and arms. Models live one after another: memory holds the log and one of them."""
+    data, seed = read(config), cell.world
+    # Rows are learned at the first step after their labels are ready: older versions of what is read are never wanted.
+    horizon = {"horizon": config.label_wait + 2 * config.sync}
+    group = [arms.parse(name) for name in by_ranker(config.arms)[cell.name]]
+    own = cell.name == arms.DEFAULT_RANKER
+    ranker = arms.make_ranker(group[0], data.catalog, seed, (horizon if own else {}) | config.ranker)
+    log = replay_ranker(data.impressions, ranker, sync=config.sync, on_step=progress.tick)
+    del ranker
     # The ranker's probability as a logit, so that every row of the results is one kind of number.
-    p = np.clip(replayed.pctr.astype(np.float64), 1e-7, 1 - 1e-7)
-    scores: dict[str, Any] = {f"ranker {ranker}": np.log(p / (1 - p)).astype(np.float32), **replayed.logit}
-    path = _cell_path(out, seed, ranker)
-    aside = path.with_name(f".{path.name}.part")
-    with aside.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **scores)
-    aside.replace(path)
-    return time.perf_counter() - started
-
-
-@contextmanager
-def _one_thread(torch: Any) -> Iterator[None]:
-    """A cell computes with one thread, so that its numbers do not depend on the machine's cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _cell_path(out: Path, seed: int, ranker: str) -> Path:
-    # A ranker may be spelled "module:factory"; a file name may not.
-    return out / "cells" / f"seed-{seed}-{ranker.replace(':', '-').replace('/', '-')}.npz"
-
-
-def _load(out: Path, seed: int, groups: Mapping[str, Sequence[str]]) -> Scores:
-    scores: Scores = {}
-    for ranker in groups:
-        with np.load(_cell_path(out, seed, ranker)) as stored:
-            scores.update({name: stored[name] for name in stored.files})
+    p = np.clip(log.pctr.astype(np.float64), 1e-7, 1 - 1e-7)
+    scores: Scores = {f"ranker {cell.name}": np.log(p / (1 - p)).astype(np.float32)}
+    for arm in group:
+        retriever = arms.make_retriever(
+            arm, data.catalog, seed, horizon | config.retriever, horizon | config.modifiers
+        )
+        scores[arm.name] = replay_retriever(log, retriever, sync=config.sync, on_step=progress.tick)
+        del retriever
     return scores
 
 
-_done: Any = None
-"""Rows replayed by all workers so far, shared with the parent that draws the bar."""
-
-
-def _share(counter: Any) -> None:
-    global _done
-    _done = counter
-
-
-def _tell(rows: int) -> None:
-    if _done is not None:
-        with _done.get_lock():
-            _done.value += rows
-
-
-def _replay_all(
-    config: OfflineConfig, out: Path, cells: Sequence[tuple[int, str]], rows: int, jobs: int, bar: bool
-) -> dict[str, float]:
-    """Replay the cells that are not there yet; seconds by cell."""
-    from tqdm import tqdm
-
-    (out / "cells").mkdir(exist_ok=True)
-    left = [(seed, ranker) for seed, ranker in cells if not _cell_path(out, seed, ranker).exists()]
-    if not left:
-        return {}
-    context = multiprocessing.get_context("spawn")
-    counter = context.Value("q", 0)
-    pool = ProcessPoolExecutor(min(jobs, len(left)), mp_context=context, initializer=_share, initargs=(counter,))
-    futures: dict[Future[float], str] = {}
-    try:
-        futures = {pool.submit(cell, config, out, *key): f"{key[1]}, seed {key[0]}" for key in left}
-        waiting = set(futures)
-        with tqdm(total=rows * len(left), desc="replay", unit="row", unit_scale=True, disable=not bar) as drawn:
-            while waiting:
-                ended, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                drawn.update(counter.value - drawn.n)
-                for future in ended:
-                    future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    return {futures[future]: round(future.result(), 1) for future in futures}
+def _load(run: RunDirectory, seed: int, rankers: Sequence[str]) -> Scores:
+    scores: Scores = {}
+    for ranker in rankers:
+        folder = run.cell(Cell(world=seed, name=ranker))
+        models = read_json(folder / "cell.json")["models"]
+        scores |= {model: np.load(folder / f"{i}.npy") for i, model in enumerate(models)}
+    return scores
 
 
 # --- results ---
@@ -261,10 +276,10 @@ def assemble(config: OfflineConfig, data: KuaiRand, scores: Sequence[Scores]) ->
     }
     dates = np.unique(data.date)
     chain = list(dict.fromkeys(config.arms))
-    found: dict[str, Any] = _plain(
+    found: dict[str, Any] = plain(
         {
             "schema": 1,
-            "study": "offline",
+            "kind": "offline",
             "data": {"name": config.data, **described(data)},
             "seeds": list(config.seeds),
             "label_wait": config.label_wait,
@@ -405,70 +420,3 @@ def lines(results: Mapping[str, Any]) -> list[str]:
                 f"95 % over users [{users['ci'][0]:+.4f}, {users['ci'][1]:+.4f}]"
             )
     return text
-
-
-# --- the run directory ---
-
-
-def manifest(config: OfflineConfig, data: KuaiRand) -> dict[str, Any]:
-    """What it takes to run the study again: the whole config, the versions, and a digest of the rows that were read."""
-    digest = hashlib.sha256()
-    for column in ("time", "user", "ad", "label", "context"):
-        digest.update(np.ascontiguousarray(getattr(data.impressions, column)).tobytes())
-    packages = ("cs3-bench", "numpy", "scipy", "pyarrow", "torch")
-    return {
-        "study": "offline",
-        # Where the log lies is not what it is: the digest is.
-        "config": config.model_dump(mode="json", exclude={"path"}),
-        "rows_sha256": digest.hexdigest(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
-    }
-
-
-def _version(name: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError
-
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _claim(out: Path, ours: dict[str, Any]) -> None:
-    """Write the manifest, or see that the one that is there describes the same run."""
-    path = out / "manifest.json"
-    if not path.exists():
-        _write(path, ours)
-        return
-    try:
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
-    differing = [key for key in ours if key != "machine" and theirs.get(key) != json.loads(json.dumps(ours[key]))]
-    if differing:
-        raise ValueError(f"out == {str(out)!r}, must be empty or hold the same run; its {differing[0]} differs")
-
-
-def _timed(out: Path) -> dict[str, float]:
-    """Seconds of the cells of an earlier, interrupted run."""
-    path = out / "timing.json"
-    return json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else {}
-
-
-def _plain(value: Any) -> Any:
-    """The value with NaN as None and numpy numbers as Python's, fit for JSON."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """JSON, written aside and renamed."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)

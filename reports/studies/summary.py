@@ -335,9 +335,8 @@ def summarise(
     shown = lights(control, treatment, learned, arms, a_a)
     revenue = paired_lift([_sum("revenue")(f) for f in a], [_sum("revenue")(f) for f in b])
     guardrails = [
-        Guardrail(rows[key]["label"], rows[key]["ci"][0], rows[key]["ci"][1], margin)
+        Guardrail(rows[key]["label"], *(np.nan if x is None else x for x in rows[key]["ci"]), margin)
         for key, margin in (("surplus", SURPLUS_MARGIN), ("cold_users", COLD_MARGIN))
-        if rows[key]["ci"][0] is not None and np.isfinite(rows[key]["ci"][0])
     ]
     decided = verdict(revenue, guardrails, shown)
     per_day = scenario.traffic.requests_per_day

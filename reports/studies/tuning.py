@@ -1,8 +1,9 @@
 """Choosing hyper-parameters: the same grid for every arm, on a world that no report uses.
 
 ``python -m reports.studies.tuning --seed 902 --arm dssm --arm dssm+cs3 --try lr=2.5e-4,1e-3 --try table_lr=0.03,0.3``
-replays one burn-in log into a fresh retriever per point of the grid and prints recall@K of the panel (true eCPM order), mean
-over the last three nights, and the mean half way for the plateau. Choose by the control, use the same for all.
+replays one burn-in log into a fresh retriever per point of the grid and prints recall@K of the panel (true eCPM order):
+mean over the last three nights, and over the three before half way, to see the plateau. Choose by the control, use the
+same for all.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def test_item_vectors_are_the_published_encoding(world, cs3):
     with torch.no_grad():
         side = cs3._item_input(ads.numpy(), np.full(ads.numel(), cs3._now))
         vectors = cs3.serving.item(side, cs3.extras.published_items(ads))
-    torch.testing.assert_close(vectors, cs3._items, rtol=0, atol=1e-6)
+    torch.testing.assert_close(vectors, cs3.items(), rtol=0, atol=1e-6)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(ads.numel()))
 
 
