@@ -149,7 +149,7 @@ def offline(
         given["arms"] = list(arms)
     config = validated(OfflineConfig, given | overrides(sets), "offline")
     root = out or Path("runs") / f"offline-{data}-{config.digest()}"
-    results = run(config, root, jobs=jobs or os.cpu_count() or 1, bar=not quiet)
+    results = run(config, root, jobs=jobs or os.cpu_count() or 1, quiet=quiet, command=_command())
     click.echo("\n".join(lines(results)))
     click.echo(f"\npage: {root / 'index.html'}")
 

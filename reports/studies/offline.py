@@ -230,9 +230,7 @@ def replayed(config: OfflineConfig, cell: Cell, progress: Progress) -> Scores:
     p = np.clip(log.pctr.astype(np.float64), 1e-7, 1 - 1e-7)
     scores: Scores = {f"ranker {cell.name}": np.log(p / (1 - p)).astype(np.float32)}
     for arm in group:
-        retriever = arms.make_retriever(
-            arm, data.catalog, seed, horizon | config.retriever, horizon | config.modifiers
-        )
+        retriever = arms.make_retriever(arm, data.catalog, seed, horizon | config.retriever, horizon | config.modifiers)
         scores[arm.name] = replay_retriever(log, retriever, sync=config.sync, on_step=progress.tick)
         del retriever
     return scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,15 @@ def test_the_run_directory_is_whole(results: dict, out: Path) -> None:
     assert json.loads((out / "results.json").read_text()) == results
     names = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
     assert {"manifest.json", "results.json", "timing.json", "index.html", "figures/by_day.svg"} <= names
-    assert not [name for name in names if name.endswith(".part")]
-    assert len([name for name in names if name.endswith(".npz")]) == 3
+    assert not [name for name in names if "aside" in name or name.startswith(("work", "progress"))]
+    assert len([name for name in names if name.endswith("cell.json")]) == 3
+    assert (results["kind"], results["schema"]) == ("offline", 1)
 
 
 def test_measures_are_those_of_the_test_rows(results: dict, out: Path) -> None:
     data = offline.read(config())
-    with np.load(next(iter(sorted((out / "cells").glob("seed-1-*"))))) as stored:
-        logit = stored[GOOD]
+    (cell,) = (out / "cells" / "world-1").iterdir()
+    logit = np.load(cell / f"{json.loads((cell / 'cell.json').read_text())['models'].index(GOOD)}.npy")
     label = data.impressions.label
     positives, negatives = logit[data.test & label], logit[data.test & ~label]
     wins = (positives[:, None] > negatives).mean() + 0.5 * (positives[:, None] == negatives).mean()
@@ -91,25 +93,29 @@ def test_the_log_is_described(results: dict) -> None:
 
 def test_the_number_of_workers_changes_no_byte(results: dict, out: Path, tmp_path: Path) -> None:
     run(config(), tmp_path / "two", jobs=2)
-    for name in ("results.json", "manifest.json", "index.html"):
+    for name in ("results.json", "index.html"):
         assert (tmp_path / "two" / name).read_bytes() == (out / name).read_bytes()
+    one, two = (json.loads((path / "manifest.json").read_text()) for path in (out, tmp_path / "two"))
+    assert one | {"created": None} == two | {"created": None}
+    assert one["seeds"] == [1, 2, 3]
+    assert "path" not in one["config"]
 
 
-def test_an_interrupted_run_goes_on(results: dict, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on(results: dict, tmp_path: Path) -> None:
     again = tmp_path / "again"
     run(config(), again)
-    kept, lost, *_ = sorted((again / "cells").iterdir())
-    stamp = kept.stat().st_mtime_ns
-    lost.unlink()
+    kept, lost, *_ = sorted((again / "cells").glob("*/*"))
+    stamp = (kept / "cell.json").stat().st_mtime_ns
+    shutil.rmtree(lost)
     (again / "results.json").unlink()
     assert run(config(), again) == results
-    assert kept.stat().st_mtime_ns == stamp
-    assert lost.exists()
+    assert (kept / "cell.json").stat().st_mtime_ns == stamp
+    assert (lost / "cell.json").exists()
 
 
 def test_another_run_is_not_written_over(results: dict, out: Path) -> None:
     before = (out / "results.json").read_bytes()
-    with pytest.raises(ValueError, match="must be empty or hold the same run; its config differs"):
+    with pytest.raises(ValueError, match="holds another run"):
         run(config(seeds=(1, 2)), out)
     assert (out / "results.json").read_bytes() == before
 
@@ -179,3 +185,25 @@ def test_the_real_arms_replay_the_tiny_log(tmp_path: Path) -> None:
     found = [row["auc"]["mean"] for row in results["rows"][2:]]
     assert all(0.3 < value < 0.95 for value in found)
     assert len(set(found)) == 4
+
+
+def test_no_bar_where_stderr_is_no_terminal(results: dict, out: Path, tmp_path: Path, capfd) -> None:
+    run(config(seeds=(1,)), tmp_path / "silent", jobs=2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_labels_may_wait_for_days(tmp_path: Path) -> None:
+    """Versions of what is read are kept as long as the longest wait asks for, not as long as the default does."""
+    small = {"embedding": 4, "hidden": (16, 64), "batch": 128}
+    results = run(
+        config(
+            arms=("dssm+cs3",),
+            seeds=(1,),
+            sync=6 * 3600,
+            label_wait=3 * 86_400,
+            retriever={"embedding": 4, "hidden": (16,), "batch": 128, "negatives": 16},
+            ranker=small,
+        ),
+        tmp_path / "late",
+    )
+    assert all(row["auc"]["mean"] is not None for row in results["rows"])
