@@ -41,7 +41,10 @@ def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig) -> Slate
     click_rate = np.minimum(np.maximum(pctr, 1e-12, dtype=np.float64), 1.0)
     score = bid.take(ads)
     score *= click_rate
-    score[(score < max(config.reserve, 1e-300)) | (pctr <= 0) | (ads == PAD)] = -1.0
+    loses = score < max(config.reserve, 1e-300)
+    loses |= pctr <= 0
+    loses |= ads == PAD
+    np.putmask(score, loses, -1.0)
 
     top, ordered = _best(score, min(S + 1, K))
     if K <= S:

@@ -14,7 +14,7 @@ _LEAST_BITS = 10
 _FILTER_BITS = 3
 _PHI = np.uint64(0x9E3779B97F4A7C15)
 _STREET = np.arange(8)
-"""Places looked at in one step: a cache line of keys."""
+"""Places looked at in one step, after the first place alone: most keys are there."""
 
 
 class Exposures:
@@ -65,15 +65,20 @@ class Exposures:
         flat, out = keys.reshape(-1), total.reshape(-1)
         hashed = self._hash(flat)
         who = np.flatnonzero(self._met.take(hashed))
-        at, wanted = hashed[who] >> _FILTER_BITS, flat[who]
-        while who.size:
+        at, wanted = hashed.take(who) >> _FILTER_BITS, flat.take(who)
+        known = self._keys.take(at)
+        same = known == wanted
+        out[who] = self._total.take(at) * same
+        on = np.flatnonzero(~(same | (known == _EMPTY)))
+        while on.size:
+            who, at, wanted = who[on], at[on] + 1, wanted[on]
             street = (at[:, None] + _STREET) & (self.places - 1)
             known = self._keys.take(street)
             same = known == wanted[:, None]
             row, column = np.nonzero(same)
             out[who[row]] = self._total[street[row, column]]
             on = np.flatnonzero(~(same | (known == _EMPTY)).any(axis=1))
-            who, at, wanted = who[on], at[on] + _STREET.size, wanted[on]
+            at += _STREET.size - 1
         return total
 
     def _clear(self, bits: int) -> None:
@@ -95,21 +100,25 @@ class Exposures:
         hashed = self._hash(keys)
         self._met[hashed] = True
         place = hashed >> _FILTER_BITS
-        who = np.arange(keys.size)
+        who = self._settle(keys, place)
         while who.size:
             wanted = keys[who]
             street = (place[who, None] + _STREET) & (self.places - 1)
             known = self._keys.take(street)
             fits = (known == wanted[:, None]) | (known == _EMPTY)
-            # A full street sends its keys to the last house, where they see a stranger and walk on.
+            # A full street sends its keys to the last place, where they meet a stranger and walk on.
             at = street[np.arange(who.size), np.where(fits.any(axis=1), fits.argmax(axis=1), _STREET.size - 1)]
-            free = self._keys[at] == _EMPTY
-            # Of different keys that write to one free place the last stays; the others look again and walk on.
-            self._keys[at[free]] = wanted[free]
-            self._used += int(np.count_nonzero(free))
             place[who] = at
-            who = who[self._keys[at] != wanted]
+            who = who[self._settle(wanted, at)]
         return place
+
+    def _settle(self, keys: Pairs, at: Pairs) -> Pairs:
+        """Write keys [n] to those of the places ``at`` that are free; which keys found a stranger there."""
+        free = np.flatnonzero(self._keys.take(at) == _EMPTY)
+        # Of different keys that write to one free place the last stays, a stranger to the others.
+        self._keys[at[free]] = keys[free]
+        self._used += free.size
+        return np.flatnonzero(self._keys.take(at) != keys)
 
     def _grow(self, more: int) -> None:
         """Move the pairs that still count to a table with room for ``more`` new ones, at most a quarter full."""

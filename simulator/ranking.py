@@ -23,7 +23,7 @@ class OracleRanker:
     def rank(self, requests: Requests, ads: Keys) -> Ranked:
         """The truth, and a hidden vector of width 0."""
         pctr = expit(self._true_logit(requests, ads)).astype(np.float32, copy=False)
-        pctr[ads == PAD] = 0.0
+        np.putmask(pctr, ads == PAD, 0.0)
         return Ranked(pctr=pctr, hidden=np.zeros((*ads.shape, 0), dtype=np.float32))
 
     def update(self, impressions: Impressions) -> None:

@@ -63,9 +63,12 @@ def explore(
         return candidates
     drawn = eligible[integers(seed, "explore", eligible.size, requests.id[:, None], np.arange(n))]
     kept = candidates.ad[:, : K - n]
-    clash = (drawn[:, :, None] == kept[:, None, :]).any(axis=2)
+    # Clashes are few: to list them costs less than `any` over short rows.
+    clash = np.zeros(drawn.shape, dtype=bool)
     earlier = np.tri(n, k=-1, dtype=bool)
-    clash |= ((drawn[:, :, None] == drawn[:, None, :]) & earlier).any(axis=2)
+    clash.reshape(-1)[np.flatnonzero((drawn[:, :, None] == drawn[:, None, :]) & earlier) // n] = True
+    if n < K:
+        clash.reshape(-1)[np.flatnonzero(drawn[:, :, None] == kept[:, None, :]) // (K - n)] = True
     ad = np.concatenate([kept, np.where(clash, PAD, drawn)], axis=1)
     logit = np.concatenate([candidates.logit[:, : K - n], np.where(clash, np.nan, score(drawn))], axis=1)
     explored = np.concatenate([np.zeros(kept.shape, dtype=bool), ~clash], axis=1)

@@ -34,6 +34,26 @@ def test_equals_a_dictionary(days, window):
         shown.append(Counter())
 
 
+def test_equals_an_array_when_the_table_fills_grows_and_forgets():
+    users, ads, window = 300, 211, 2
+    exposures = Exposures(ads, window)
+    days: list[np.ndarray] = [np.zeros((users, ads), dtype=np.int64)]
+    draw = np.random.default_rng(1)
+    for _ in range(4):
+        for size in (1, 5000, 20, 9000):
+            # Popular users and ads come often, so a tick holds a pair several times.
+            user = (users * draw.random(size) ** 2).astype(np.int32)
+            ad = (ads * draw.random(size) ** 2).astype(np.int32)
+            exposures.add(user, ad)
+            np.add.at(days[-1], (user, ad), 1)
+            expected = sum(days[-window:])
+            counts = exposures.counts(np.arange(users, dtype=np.int32)[:, None], np.arange(ads, dtype=np.int32)[None])
+            assert np.array_equal(counts, expected)
+        assert 2 * np.count_nonzero(expected) <= exposures.places
+        exposures.new_day()
+        days.append(np.zeros_like(days[0]))
+
+
 def test_memory_grows_with_distinct_pairs_of_the_window_only():
     exposures = Exposures(1_000_000, 2)
     users, ads = np.arange(100, dtype=np.int32), np.arange(100, dtype=np.int32)

@@ -1,0 +1,83 @@
+"""The market and the log that the benchmarks share: quickstart's world, few days of it, built once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from simulator.keyed_random import normals
+from simulator.marketplace import MarketConfig, Marketplace
+from simulator.ranking import OracleRanker
+from simulator.records import Impressions
+from simulator.retrieval import RandomRetriever
+from simulator.scenario import Scenario, load
+from simulator.world import World, build
+
+WIDTH = 64
+"""Width of the ranker's hidden vector."""
+
+
+@pytest.fixture(scope="session")
+def scenario() -> Scenario:
+    """Quickstart with 50 candidates; 4 slots and ticks of 900 s are its own."""
+    return load("quickstart", sets=["cascade.candidates=50", "world.history_days=3"])
+
+
+@pytest.fixture(scope="session")
+def world(scenario: Scenario) -> World:
+    return build(scenario.world, 7, 2)
+
+
+@pytest.fixture(scope="session")
+def market(world: World, scenario: Scenario) -> Callable[[int], Marketplace]:
+    """A new market without models (random retriever, oracle ranker) with so many requests a day."""
+
+    def make(requests_per_day: int) -> Marketplace:
+        traffic = scenario.traffic.model_copy(update={"requests_per_day": requests_per_day})
+        config: MarketConfig = scenario.market.model_copy(update={"traffic": traffic})
+        # The oracle reads the market that it ranks in, so it comes second.
+        found = Marketplace(world, config, RandomRetriever(world.catalog, 3), OracleRanker(lambda r, a: None))  # type: ignore[arg-type, return-value]
+        found.ranker = OracleRanker(found.true_logit)
+        return found
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def log(market: Callable[[int], Marketplace]) -> Impressions:
+    """A day's impressions, with made-up hidden vectors as wide as the default ranker's."""
+    rows = market(1000).run_day(0).log
+    hidden = np.abs(normals(1, "hidden", rows.request[:, None], rows.ad[:, None], np.arange(WIDTH)))
+    return replace(rows, hidden=hidden.astype(np.float16))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Timed on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def described(benchmark: Any) -> Callable[..., Any]:
+    """Names the group and the sizes of a benchmark: ``described("market", requests=8000)`` is the benchmark."""
+
+    def describe(group: str, **sizes: int) -> Any:
+        benchmark.group = group
+        benchmark.extra_info.update(sizes, threads=1)
+        return benchmark
+
+    return describe
+
+
+def per_second(benchmark: Any, what: str, n: int) -> None:
+    """Add the median rate of ``n`` things a call; nothing when benchmarks run untimed."""
+    if benchmark.enabled:
+        benchmark.extra_info[f"{what}_per_second"] = round(n / benchmark.stats.stats.median)
