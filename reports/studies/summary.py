@@ -140,6 +140,12 @@ def compare(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Fa
     return rows
 
 
+def _end(row: Mapping[str, Any], side: int) -> float:
+    """An end of a row's interval, NaN where it could not be measured."""
+    end = row["ci"][side]
+    return float("nan") if end is None else float(end)
+
+
 def daily(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, Any] | None:
     """Revenue lift by day since the split, and cumulative, pointwise t intervals."""
     a, b = (np.array([[day["revenue"] for day in f["days"]] for f in arm]) for arm in (control, treatment))
@@ -335,7 +341,7 @@ def summarise(
     shown = lights(control, treatment, learned, arms, a_a)
     revenue = paired_lift([_sum("revenue")(f) for f in a], [_sum("revenue")(f) for f in b])
     guardrails = [
-        Guardrail(rows[key]["label"], *(np.nan if x is None else x for x in rows[key]["ci"]), margin)
+        Guardrail(rows[key]["label"], _end(rows[key], 0), _end(rows[key], 1), margin)
         for key, margin in (("surplus", SURPLUS_MARGIN), ("cold_users", COLD_MARGIN))
     ]
     decided = verdict(revenue, guardrails, shown)

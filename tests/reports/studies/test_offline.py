@@ -113,6 +113,15 @@ def test_an_interrupted_run_goes_on(results: dict, tmp_path: Path) -> None:
     assert (lost / "cell.json").exists()
 
 
+def test_a_damaged_cell_is_one_line(tmp_path: Path) -> None:
+    run(config(seeds=(1,)), tmp_path / "hurt")
+    (cell,) = (tmp_path / "hurt" / "cells").glob("*/*")
+    (cell / "0.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match="remove it to compute it again") as caught:
+        run(config(seeds=(1,)), tmp_path / "hurt")
+    assert "\n" not in str(caught.value)
+
+
 def test_another_run_is_not_written_over(results: dict, out: Path) -> None:
     before = (out / "results.json").read_bytes()
     with pytest.raises(ValueError, match="holds another run"):

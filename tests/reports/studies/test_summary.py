@@ -1,0 +1,204 @@
+"""Cells in, results out: worked examples of every piece."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports.studies import summary
+from tests.reports.studies.tiny import tiny
+
+S = tiny("run.burn_in=2", "run.days=2", "run.ladder_days=1", "cascade.candidates=20")
+RELIABLE = {"p": [0.1], "y": [0.1], "lo": [0.05], "hi": [0.2], "n": [100], "true": [0.1]}
+
+
+def facts(world: int, factor: float = 1.0, **over: Any) -> dict[str, Any]:
+    """One arm's cell in one world, its money times a factor."""
+    day = {
+        "requests": 100,
+        "impressions": 400,
+        "clicks": 40,
+        "revenue": 50.0 * factor,
+        "expected_revenue": 48.0 * factor,
+        "welfare": 60.0 * factor,
+        "surplus": 12.0 * factor,
+        "bound_spend": 1.0,
+        "unpaid": 0.1,
+    }
+    prediction = {"auc": 0.7, "logloss": 0.3, "pcoc": 1.0, "n": 100, "reliability": RELIABLE}
+    return {
+        "world": world,
+        "arm": "arm",
+        "days": [day, day | {"revenue": 100.0 * factor}],
+        "panel": {"recall": [0.2, 0.5, 0.5, 0.5], "logloss": [0.6, 0.4, 0.4, 0.4]},
+        "segments": {"cold_users": 10.0 * factor, "returning_users": 5.0, "head_ads": 9.0, "tail_ads": 6.0},
+        "retriever": prediction,
+        "ranker": prediction,
+        "cost": {"item_bytes": 256},
+        "funnel": {"oracle": 900.0, "retrieved": 800.0, "ranked": 700.0, "sold": 600.0 * factor},
+        "k_sweep": {"k": [5, 10, 20, 40], "revenue": [100 * factor, 200 * factor, 300 * factor, 400 * factor]},
+        "recall": 0.5,
+        "captured": 0.8,
+        "agreement": 0.6,
+        "tau": 0.3 * factor,
+        **over,
+    }
+
+
+A = [facts(1), facts(2, 1.1), facts(3, 0.9)]
+B = [facts(1, 1.2), facts(2, 1.1 * 1.21), facts(3, 0.9 * 1.19)]
+BURN_IN = [{"world": w, "days": A[0]["days"]} for w in (1, 2, 3)]
+
+
+def summarise(a=A, b=B, rungs=None, a_a=None) -> dict[str, Any]:
+    return summary.summarise(S, "dssm", "dssm+cs3", {"control": a, "treatment": b}, BURN_IN, rungs, a_a)
+
+
+class TestMetrics:
+    def test_lift_is_paired_and_geometric(self):
+        row = summarise()["metrics"]["revenue"]
+        assert row["control"] == pytest.approx(150)
+        assert row["rel_effect"] == pytest.approx((1.2 * 1.21 * 1.19) ** (1 / 3) - 1)
+        assert row["per_world"] == pytest.approx([0.2, 0.21, 0.19])
+        assert 0.17 < row["ci"][0] < row["rel_effect"] < row["ci"][1] < 0.23
+        assert row["p"] < 0.001
+        assert row["n_worlds"] == 3
+
+    def test_difference(self):
+        row = summarise()["metrics"]["tau"]
+        assert row["effect"] == pytest.approx(np.mean([0.06, 0.0693, 0.0513]))
+        assert row["rel_effect"] is None
+
+    def test_steady_is_the_later_half(self):
+        rows = summarise()["metrics"]
+        assert rows["revenue_steady"]["control"] == pytest.approx(100)
+        assert rows["revenue_per_1000"]["control"] == pytest.approx(750)
+        assert rows["ctr"]["control"] == pytest.approx(0.1)
+
+    def test_holm_over_the_headline_rows_only(self):
+        rows = summarise()["metrics"]
+        corrected = {key for key, row in rows.items() if row["p_holm"] is not None}
+        assert (
+            corrected == {key for key, row in rows.items() if row["headline"]} == {"revenue", "clicks", "recall", "tau"}
+        )
+        assert rows["revenue"]["p_holm"] == pytest.approx(4 * rows["revenue"]["p"])
+
+    def test_what_a_world_lacks_is_not_compared(self):
+        row = summarise(b=[*B[:2], facts(3, retriever=None)])["metrics"]["retriever_auc"]
+        assert row["effect"] is None
+        assert row["p"] is None
+
+    def test_equal_arms_differ_by_nothing(self):
+        for row in summarise(b=A)["metrics"].values():
+            assert row["per_world"] == [0, 0, 0]
+            assert row["p"] == 1
+
+    def test_no_lift_over_nothing(self):
+        empty = facts(2)
+        empty["days"] = [day | {"revenue": 0.0} for day in empty["days"]]
+        with pytest.raises(ValueError, match=r"^revenue == 0 of arm in world 2, must be positive"):
+            summarise(b=[B[0], empty, B[2]])
+
+
+class TestVerdict:
+    def test_ship(self):
+        found = summarise(a_a={"equal": True, "revenue": [1, 1]})["verdict"]
+        assert found["word"] == "ship"
+        assert {light["state"] for light in found["lights"]} == {"green"}
+
+    def test_an_a_a_that_differs_stops_everything(self):
+        found = summarise(a_a={"equal": False, "revenue": [1, 2]})["verdict"]
+        assert found["word"] == "undecided"
+        assert "light A/A is red" in found["reason"]
+
+    def test_a_guardrail_that_could_not_be_measured_is_not_passed(self):
+        poor = [facts(w, segments={**A[0]["segments"], "cold_users": 0.0}) for w in (1, 2, 3)]
+        found = summarise(a=poor)["verdict"]
+        assert found["word"] == "undecided"
+        assert "cold users has no interval" in found["reason"]
+
+    def test_harm_to_advertisers(self):
+        def poorer(f: dict[str, Any]) -> dict[str, Any]:
+            return f | {"days": [day | {"surplus": 0.6 * day["surplus"]} for day in f["days"]]}
+
+        found = summarise(b=[poorer(f) for f in B])["verdict"]
+        assert found["word"] == "do not ship"
+        assert "Advertiser surplus" in found["reason"]
+
+    @pytest.mark.parametrize(("side", "state"), [("a", "red"), ("b", "amber")])
+    def test_a_rising_arm(self, side, state):
+        rising = {"recall": [0.1, 0.2, 0.3, 0.4], "logloss": [0.6, 0.4, 0.4, 0.4]}
+        arms = {"a": A, "b": B}
+        arms[side] = [f | {"panel": rising} for f in arms[side]]
+        lights = {light["name"]: light for light in summarise(**arms)["verdict"]["lights"]}
+        light = lights["Plateau, dssm" if side == "a" else "Plateau, dssm+cs3"]
+        assert light["state"] == state
+        assert "recall still improving" in light["text"]
+
+    def test_budgets(self):
+        tight = [f | {"days": [day | {"bound_spend": 30.0} for day in f["days"]]} for f in A]
+        lights = {light["name"]: light["state"] for light in summarise(a=tight, b=tight)["verdict"]["lights"]}
+        assert lights["Budgets"] == "amber"
+
+
+class TestPieces:
+    def test_days(self):
+        found = summarise()["per_day"]
+        assert found["day"] == [1, 2]
+        np.testing.assert_allclose(found["lift"], [0.2, 0.2], atol=1e-3)
+        np.testing.assert_allclose(found["cumulative"]["lift"], [0.2, 0.2], atol=1e-3)
+
+    def test_curve(self):
+        found = summary.curve([[1.0, 5.0], [3.0, 5.0]])
+        np.testing.assert_allclose(found["mean"], [2, 5])
+        np.testing.assert_allclose(found["hi"] - found["mean"], [12.7062, 0], rtol=1e-4)
+        assert np.isnan(summary.curve([[1.0]])["lo"]).all()
+
+    def test_learning(self):
+        found = summarise()["learning"]["dssm"]
+        assert found["day"] == [1, 2, 3, 4]
+        assert found["phase"] == ["burn-in", "burn-in", "test", "test"]
+        assert not found["plateau"]["recall"]["rising"]
+
+    def test_no_log_loss_no_plateau_of_it(self):
+        mute = [f | {"panel": {"recall": [0.2, 0.5, 0.5, 0.5], "logloss": [None] * 4}} for f in A]
+        assert set(summary.learning(S, mute)["plateau"]) == {"recall"}
+
+    def test_k_saved(self):
+        found = summary.k_saved(S, A, [facts(w, 1.5) for w in (1, 2, 3)])
+        each = [10 + 10 * (300 / 1.5 / 100 - 2) / 1, 10 + 10 * (330 / 1.5 / 100 - 2), 5 + 5 * (270 / 1.5 / 100 - 1)]
+        assert found["equal_revenue_k"] == pytest.approx(np.mean(each))
+        assert found["lo"] < np.mean(each) < found["hi"]
+        assert "K = 20" in found["text"]
+
+    def test_k_never_saved(self):
+        found = summary.k_saved(S, A, [facts(1, 0.1), *B[1:]])
+        assert found["equal_revenue_k"] is None
+        assert found["text"].startswith("In 1 of 3 worlds")
+
+    def test_ladder(self):
+        found = summarise(rungs={"dssm-bare": A, "dssm": A, "dssm+cs3": B})["ladder"]
+        arms = [row["arm"] for row in found["rows"]]
+        assert arms == ["dssm-bare", "dssm", "dssm+cs3"]
+        bare, counters, full = found["rows"]
+        assert bare["lift_vs_bare"] == counters["lift_vs_bare"] == 0
+        assert bare["revenue_per_1000"] == pytest.approx(1000 * 50 * 3 / 300)
+        assert full["lift_vs_bare"] == pytest.approx(0.2, abs=1e-3)
+
+    def test_funnel_and_burn_in(self):
+        found = summarise()
+        assert found["funnel"]["dssm"]["oracle"] == 900
+        assert found["burn_in"]["revenue_per_1000"] == pytest.approx(750)
+        assert found["requests_per_world"] == {"burn_in": 600, "test": 600}
+        assert found["ladder"] is None
+
+    def test_references_in_order(self):
+        rows = {n: {"revenue_per_1000": r, "recall": 0.1} for n, r in (("oracle", 9.0), ("dssm", 5.0), ("random", 1.0))}
+        found = summary.reference_rows([facts(w, references=rows) for w in (1, 2)])
+        assert [(row["retriever"], row["revenue_per_1000"]) for row in found["rows"]] == [
+            ("random", 1.0),
+            ("dssm", 5.0),
+            ("oracle", 9.0),
+        ]
