@@ -9,9 +9,10 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
+from baselines.dssm import dssm
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY, Offers, Requests
-from tests.baselines.conftest import make_towers
+from tests.baselines.conftest import SMALL, make_towers
 
 
 def trained(world, log, config, arm, days=1, **modifiers):
@@ -92,6 +93,27 @@ def test_item_vectors_are_the_published_encoding(world, cs3):
         vectors = cs3.serving.item(side, cs3.extras.published_items(ads))
     torch.testing.assert_close(vectors, cs3.items(), rtol=0, atol=1e-6)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(ads.numel()))
+
+
+@pytest.mark.parametrize("arm", ["dssm-bare", "dssm", "dssm+cs3"])
+def test_few_ads_are_scored_as_the_index_would(world, log, market_config, requests, arm):
+    """Before the index is built a few ads are encoded alone; pads get the last ad's, learning changes neither."""
+    towers = trained(world, log, market_config, arm)
+    towers.update(log[(log.ready_at > DAY) & (log.ready_at <= DAY + 7200)])
+    few = np.tile(np.array([3, 1, -1, 3], dtype=np.int32), (len(requests), 1))
+    alone = towers.score(requests, few)
+    assert towers._index is None
+    towers.items()
+    np.testing.assert_allclose(towers.score(requests, few), alone, rtol=0, atol=1e-5)
+
+
+def test_without_softmax_no_ad_is_drawn(world, log, market_config):
+    plain = SMALL | {"softmax": 0.0}
+    with_draws, without = (dssm(world.catalog, 3, **(plain | {"negatives": n})) for n in (64, 0))
+    for towers in (with_draws, without):
+        learn_from_log(log, towers, market_config.cascade, 0)
+    for one, other in zip(with_draws.model.parameters(), without.model.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("arm", ["dssm", "dssm+cs3"])
