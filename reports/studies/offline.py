@@ -57,7 +57,7 @@ class OfflineConfig(Section):
         label_wait: seconds from an impression to its label.
         sync: seconds between publications.
         retriever: hyper-parameters of the towers, where they differ from the defaults. No softmax terms here: they
-            teach which video was clicked among others, and a row of this log has no others; on 1 to 4 May (seeds 101 and
+            teach which video was clicked among others, and a row of this log has no others; on 1 to 4 May (seeds 101,
             102) plain BCE is 5.5 points of AUC better.
         modifiers: hyper-parameters of the modifiers.
         ranker: hyper-parameters of the ranker.
