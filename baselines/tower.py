@@ -38,7 +38,7 @@ class TowerConfig:
     """Hyper-parameters of a two-tower retriever and its online training.
 
     The defaults were chosen on a world that no report uses (quickstart, seed 902) with the same grid for `dssm` and
-    `dssm+cs3`: CONTRIBUTING.md names it.
+    `dssm+cs3`: docs/tuning.md.
 
     Attributes:
         embedding: e, width of a field's embedding.
@@ -58,7 +58,7 @@ class TowerConfig:
     hidden: tuple[int, ...] = (256, 128)
     width: int = 64
     batch: int = 512
-    lr: float = 2.5e-4
+    lr: float = 1.2e-4
     table_lr: float = 0.3
     l2: float = 1e-5
     softmax: float = 1.0
