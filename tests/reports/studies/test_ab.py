@@ -51,8 +51,16 @@ def alive(pid: int) -> bool:
         return False
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def workers_of(pid: int) -> list[int]:
+    """Children of a process that it spawned as workers."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def deaf(pid: int) -> bool:
+    """Whether a process has SIGINT blocked."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigBlk"], 16) >> (signal.SIGINT - 1) & 1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
@@ -61,7 +69,8 @@ def test_stopped_twice_with_two_workers_and_ended_by_one_it_is_byte_equal(finish
     root = tmp_path / "run"
     process = start(root, "--jobs", "2")
     # the hardest moment: the workers are still importing
-    until(lambda: len(children(process.pid)) >= 3, process)
+    until(lambda: len(workers_of(process.pid)) == 2, process)
+    assert all(map(deaf, workers_of(process.pid))), "only the parent hears Ctrl-C"
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
@@ -72,8 +81,8 @@ def test_stopped_twice_with_two_workers_and_ended_by_one_it_is_byte_equal(finish
 
     process = start(root, "--jobs", "2")
     until(lambda: (root / "cells/world-1/dssm+cs3/cell.json").exists(), process)
-    workers = children(process.pid)
-    assert len(workers) >= 2
+    workers = workers_of(process.pid)
+    assert len(workers) == 2
     process.kill()
     process.communicate(timeout=PATIENCE)
     until(lambda: not any(map(alive, workers)))

@@ -1,114 +1,83 @@
-"""Workers that outlive nobody, and a study that is interrupted in one process."""
+"""Workers: order, errors, the progress file, one thread."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+import torch
 
-import reports
-from reports.cli import main
-from reports.studies.cells import Progress
-from tests.reports.studies.tiny import arguments
+from reports.studies.workers import PROGRESS, Progress, compute_all, one_thread
+from simulator.experiment import Cell, RunDirectory, read_json, write_json
 
-ORPHAN = """
-import sys, time
-from pathlib import Path
-from reports.studies.workers import _deaf, _pool
-from simulator.experiment import RunDirectory
-
-if __name__ == "__main__":
-    run = RunDirectory(Path(sys.argv[1]), {"identity": {}})
-    with _pool(run, 1) as pool:
-        with _deaf():
-            busy = pool.submit(time.sleep, 600)
-        while not busy.running():
-            time.sleep(0.01)
-        print(*pool._processes, flush=True)
-        busy.result()
-"""
+CELLS = [Cell(world=w, name=n) for w in (1, 2) for n in ("first", "second")]
 
 
-def gone(pid: int) -> bool:
+def leave(root: Path, cell: Cell, index: int, needs: Path | None) -> None:
+    """Stands in for a cell: fails unless what it needs is there."""
+    if needs is not None and not needs.exists():
+        raise ValueError(f"{cell.name} started too early")
+    Progress(root, len(CELLS), index).tick(0)
+    with RunDirectory(root, {"identity": {}}).writing(cell) as out:
+        write_json(out / "cell.json", {"threads": torch.get_num_threads()})
+
+
+def fail(cell: Cell) -> None:
+    raise ValueError(f"{cell.name} failed")
+
+
+def firsts_first(cells, missing):
+    waiting = {c.world for c in missing if c.name == "first"}
+    free = [c for c in cells if c.name == "first" or c.world not in waiting]
+    return free, [c for c in cells if c not in free]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_cells_wait_for_those_that_they_need(tmp_path: Path, jobs: int) -> None:
+    run = RunDirectory(tmp_path, {"identity": {}})
+    firsts = {c.world: run.cell(c) / "cell.json" for c in CELLS if c.name == "first"}
+    # Given the wrong way round: the split puts them right.
+    calls = {
+        c: (tmp_path, c, i, firsts[c.world] if c.name == "second" else None)
+        for i, c in reversed(list(enumerate(CELLS)))
+    }
+    options = {"cells": 4, "ticks": 4, "jobs": jobs, "label": "working", "quiet": True}
+    compute_all(run, calls, leave, **options, split=firsts_first)
+    assert all(run.done(c) for c in CELLS)
+    assert not (tmp_path / PROGRESS).exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_first_error_ends_all(tmp_path: Path, jobs: int) -> None:
+    run = RunDirectory(tmp_path, {"identity": {}})
+    with pytest.raises(ValueError, match="failed"):
+        compute_all(run, {c: (c,) for c in CELLS}, fail, cells=4, ticks=4, jobs=jobs, label="", quiet=True)
+    assert not any(run.done(c) for c in CELLS)
+
+
+def test_nothing_to_do_leaves_nothing_behind(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path, {"identity": {}})
+    compute_all(run, {}, fail, cells=4, ticks=0, jobs=2, label="", quiet=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["manifest.json"]
+    assert read_json(tmp_path / "manifest.json")["identity"] == {}
+
+
+def test_progress_is_shared_by_file(tmp_path: Path) -> None:
+    whole = Progress(tmp_path, 2, fresh=True)
+    one, two = Progress(tmp_path, 2, 0), Progress(tmp_path, 2, 1)
+    for part in (one, two, two):
+        part.tick(7)
+    assert whole.total() == 3
+    two.reset()
+    assert whole.total() == 1
+
+
+def test_one_thread_in_the_block_only() -> None:
+    before = torch.get_num_threads()
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def started(tmp_path: Path) -> tuple[subprocess.Popen[str], int]:
-    """A process with one worker that sleeps, and the worker's id."""
-    script = tmp_path / "orphan.py"
-    script.write_text(ORPHAN)
-    home = str(Path(reports.__file__).parents[1])
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "run")],
-        env=os.environ | {"PYTHONPATH": home},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    return process, int(process.stdout.readline())
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
-class TestWorker:
-    def test_it_ends_with_its_parent_however_busy(self, tmp_path):
-        process, worker = started(tmp_path)
-        assert not gone(worker)
-        process.kill()
-        process.communicate()
-        limit = time.monotonic() + 60
-        while not gone(worker):
-            assert time.monotonic() < limit, "an orphan works on"
-            time.sleep(0.05)
-
-    def test_ctrl_c_is_the_parent_s_to_answer(self, tmp_path):
-        """A worker says nothing to a SIGINT, even one that comes while it is still importing."""
-        process, worker = started(tmp_path)
-        os.kill(worker, signal.SIGINT)
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines())
-        blocked = int(status["SigBlk"], 16)
-        assert blocked >> (signal.SIGINT - 1) & 1
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-        assert gone(worker)
-        assert "SpawnProcess" not in err
-        assert err.count("Traceback") == 1, "the script's own; it has no one line to say"
-
-
-def test_an_interrupted_cell_vanishes_and_the_rest_stays(tmp_path, monkeypatch, capsys):
-    """Ctrl-C in the middle of an arm's cell, one process: one line, exit code 130, nothing half-written."""
-    root, ticks = tmp_path / "run", []
-    real = Progress.tick
-
-    def tick(self, n):
-        ticks.append(n)
-        if len(list(root.glob("cells/*/burn-in/cell.json"))) == 1 and len(ticks) > 40:
-            raise KeyboardInterrupt
-        real(self, n)
-
-    monkeypatch.setattr(Progress, "tick", tick)
-    typed = ["--control", "random", "--treatment", "popularity", "--worlds", "1", "--jobs", "1"]
-    monkeypatch.setattr(sys, "argv", ["cs3bench", *arguments(root, *typed)])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capsys.readouterr()
-    assert stop.value.code == 130
-    assert err.strip() == "cs3bench: interrupted; the same command resumes the run"
-    assert out == ""
-    cells = list(root.glob("cells/*/*"))
-    assert root / "cells/world-1/burn-in" in cells
-    assert all((cell / "cell.json").exists() for cell in cells)
-    assert not (root / "results.json").exists()
-
-    monkeypatch.setattr(Progress, "tick", real)
-    main()
-    assert (root / "results.json").exists()
+        torch.set_num_threads(2)
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
