@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -63,11 +64,25 @@ def deaf(pid: int) -> bool:
     return bool(int(status["SigBlk"], 16) >> (signal.SIGINT - 1) & 1)
 
 
+@pytest.fixture
+def launch():
+    """Starts studies as processes; none outlives the test, whatever it finds."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(root: Path, *more: str) -> subprocess.Popen[str]:
+        processes.append(start(root, *more))
+        return processes[-1]
+
+    yield run
+    for process in processes:
+        process.kill()
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
-def test_stopped_twice_with_two_workers_and_ended_by_one_it_is_byte_equal(finished, tmp_path):
+def test_stopped_twice_with_two_workers_and_ended_by_one_it_is_byte_equal(finished, tmp_path, launch):
     """SIGINT to the whole group, as a terminal sends it; then SIGKILL to the parent alone; then to the end."""
     root = tmp_path / "run"
-    process = start(root, "--jobs", "2")
+    process = launch(root, "--jobs", "2")
     # the hardest moment: the workers are still importing
     until(lambda: len(workers_of(process.pid)) == 2, process)
     assert all(map(deaf, workers_of(process.pid))), "only the parent hears Ctrl-C"
@@ -79,7 +94,7 @@ def test_stopped_twice_with_two_workers_and_ended_by_one_it_is_byte_equal(finish
     whole(root, finished)
     assert not list(root.glob("cells/*/.aside.*"))
 
-    process = start(root, "--jobs", "2")
+    process = launch(root, "--jobs", "2")
     until(lambda: (root / "cells/world-1/dssm+cs3/cell.json").exists(), process)
     workers = workers_of(process.pid)
     assert len(workers) == 2
