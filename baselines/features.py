@@ -89,9 +89,7 @@ class Fields:
         return SideInput(torch.from_numpy(self._ads[ads]), None, torch.from_numpy(dense))
 
 
-def _stack(
-    codes: Mapping[str, Keys], sizes: Mapping[str, int], offset: int
-) -> tuple[npt.NDArray[np.int64], int]:
+def _stack(codes: Mapping[str, Keys], sizes: Mapping[str, int], offset: int) -> tuple[npt.NDArray[np.int64], int]:
     columns = []
     for name, values in codes.items():
         columns.append(values.astype(np.int64) + offset)
