@@ -448,7 +448,10 @@ def learning(results: Record) -> Section:
     if moving:
         lead = f"Not at a plateau: {'; '.join(moving)}. The lift above is partly a lift between unfinished learners."
     else:
-        lead = "Every arm has reached its plateau: no curve still improves over the last days." if judged else ""
+        lead = "Every arm has reached its plateau: no curve still improves within its phase." if judged else ""
+    fallen = [text for arm, curve in found.items() for text in _fallen(arm, curve)]
+    if fallen:
+        lead = f"{lead} {' '.join(fallen)}".strip()
     rows = []
     for arm, curve in found.items():
         recall, loss = (columns_of(curve.get(key) or {}, "mean", "lo", "hi") for key in ("recall", "logloss"))
@@ -478,6 +481,15 @@ def _still_moving(arm: str, curve: Record) -> list[str]:
             ends = wording.span((plateau.get("lo"), plateau.get("hi")), wording.percent)
             said.append(f"{key} of {arm} is still {word} ({wording.percent(plateau.get('change'))}, 95% CI {ends})")
     return said
+
+
+def _fallen(arm: str, curve: Record) -> list[str]:
+    """The sentence for an arm whose recall is lower since the seam, its whole interval below 0."""
+    step = (curve.get("seam") or {}).get("recall") or {}
+    if step.get("hi") is None or step["hi"] >= 0:
+        return []
+    ends = wording.span((step.get("lo"), step.get("hi")), wording.percent)
+    return [f"Since the seam recall of {arm} is lower ({wording.percent(step.get('change'))}, 95% CI {ends})."]
 
 
 def mechanisms(results: Record) -> Section:

@@ -29,6 +29,8 @@ SURPLUS_MARGIN = COLD_MARGIN = 0.02
 """Relative harm to advertisers or to cold users that is still tolerated."""
 BOUND_LIMIT, UNPAID_LIMIT = 0.10, 0.01
 """quickstart's promises: spend on budget-bound ads, and over-delivery, as shares of spend."""
+SEAM_LIMIT = 0.05
+"""Relative fall of recall after the seam that is remarked upon."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,6 @@ def metrics_of(scenario: Scenario) -> list[Metric]:
         Metric("surplus", "Advertiser surplus", "currency", _sum("surplus")),
         Metric("welfare", "Welfare (revenue + surplus)", "currency", _sum("welfare")),
         Metric("cold_users", "Expected revenue from cold users", "currency", _at("segments", "cold_users")),
-        Metric("tail_ads", "Expected revenue from tail ads", "currency", _at("segments", "tail_ads")),
         gap("recall", f"Recall@{K}, true eCPM order", "share", _at("recall"), headline=True),
         gap("captured", f"Value captured by {K} candidates", "share", _at("captured")),
         gap("agreement", f"Recall@{K}, evaluation ranker's order", "share", _at("agreement")),
@@ -172,19 +173,32 @@ def curve(series: npt.ArrayLike) -> dict[str, Any]:
 
 
 def learning(scenario: Scenario, arm: Sequence[Facts]) -> dict[str, Any]:
-    """The panel over simulated days, and whether it has flattened, judged over the burn-in and the test together."""
+    """The panel over simulated days; whether it has flattened, in burn-in and test; what the seam did to it."""
     burn, days = scenario.run.burn_in, scenario.run.days
     out: dict[str, Any] = {
         "day": list(range(1, burn + days + 1)),
         "phase": ["burn-in"] * burn + ["test"] * days,
         "plateau": {},
+        "seam": {},
     }
     for key, higher in (("recall", True), ("logloss", False)):
         series = np.array([[np.nan if v is None else v for v in f["panel"][key]] for f in arm])
         out[key] = curve(series)
         if np.isfinite(series).all():
-            out["plateau"][key] = plateau(series, higher)._asdict()
+            # The two phases apart: the seam changes what is logged, so a curve may step there without being unfinished.
+            judged = [plateau(part, higher) for part in (series[:, :burn], series[:, burn:]) if part.shape[1] > 1]
+            if judged:
+                out["plateau"][key] = next((p for p in judged if p.rising), judged[0])._asdict()
+            out["seam"][key] = _step(series, burn)
     return out
+
+
+def _step(series: npt.NDArray[np.float64], burn: int) -> dict[str, float]:
+    """Relative change from the burn-in's last quarter to the test's second half, mean over worlds with a t interval."""
+    before = series[:, burn - max(1, burn // 4) : burn].mean(axis=1)
+    after = series[:, burn + (series.shape[1] - burn) // 2 :].mean(axis=1)
+    c = curve(((after - before) / np.abs(before))[:, None])
+    return {"change": float(c["mean"][0]), "lo": float(c["lo"][0]), "hi": float(c["hi"][0])}
 
 
 def _mean(arm: Sequence[Facts], *path: str) -> float:
@@ -293,6 +307,10 @@ def lights(
         state = "green" if not rising else ("red" if arm == control else "amber")
         said = f"{' and '.join(rising)} still improving" if rising else "recall and log loss have flattened"
         out.append(Light(f"Plateau, {arm}", state, f"{arm}: {said}."))  # type: ignore[arg-type]
+        step = learned[arm]["seam"].get("recall")
+        if step is not None and step["change"] < -SEAM_LIMIT:
+            text = f"{arm}: recall falls by {-step['change']:.1%} when the arm begins to learn from its own log alone."
+            out.append(Light(f"Seam, {arm}", "amber", text))
     days = [day for facts in arms.values() for f in facts for day in f["days"]]
     spend = sum(d["revenue"] for d in days)
     bound, unpaid = sum(d["bound_spend"] for d in days) / spend, sum(d["unpaid"] for d in days) / spend

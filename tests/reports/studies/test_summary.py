@@ -32,7 +32,7 @@ def facts(world: int, factor: float = 1.0, **over: Any) -> dict[str, Any]:
         "world": world,
         "arm": "arm",
         "days": [day, day | {"revenue": 100.0 * factor}],
-        "panel": {"recall": [0.2, 0.5, 0.5, 0.5], "logloss": [0.6, 0.4, 0.4, 0.4]},
+        "panel": {"recall": [0.5, 0.5, 0.5, 0.5], "logloss": [0.4, 0.4, 0.4, 0.4]},
         "segments": {"cold_users": 10.0 * factor, "returning_users": 5.0, "head_ads": 9.0, "tail_ads": 6.0},
         "retriever": prediction,
         "ranker": prediction,
@@ -129,13 +129,22 @@ class TestVerdict:
 
     @pytest.mark.parametrize(("side", "state"), [("a", "red"), ("b", "amber")])
     def test_a_rising_arm(self, side, state):
-        rising = {"recall": [0.1, 0.2, 0.3, 0.4], "logloss": [0.6, 0.4, 0.4, 0.4]}
+        rising = {"recall": [0.1, 0.2, 0.3, 0.4], "logloss": [0.4, 0.4, 0.4, 0.4]}
         arms = {"a": A, "b": B}
         arms[side] = [f | {"panel": rising} for f in arms[side]]
         lights = {light["name"]: light for light in summarise(**arms)["verdict"]["lights"]}
         light = lights["Plateau, dssm" if side == "a" else "Plateau, dssm+cs3"]
         assert light["state"] == state
         assert "recall still improving" in light["text"]
+
+    def test_a_fall_after_the_seam_is_remarked_upon(self):
+        falling = {"recall": [0.5, 0.5, 0.4, 0.4], "logloss": [0.4, 0.4, 0.4, 0.4]}
+        lights = {
+            light["name"]: light for light in summarise(a=[f | {"panel": falling} for f in A])["verdict"]["lights"]
+        }
+        assert lights["Seam, dssm"]["state"] == "amber"
+        assert "falls by 20.0%" in lights["Seam, dssm"]["text"]
+        assert "Seam, dssm+cs3" not in lights
 
     def test_budgets(self):
         tight = [f | {"days": [day | {"bound_spend": 30.0} for day in f["days"]]} for f in A]
@@ -161,6 +170,13 @@ class TestPieces:
         assert found["day"] == [1, 2, 3, 4]
         assert found["phase"] == ["burn-in", "burn-in", "test", "test"]
         assert not found["plateau"]["recall"]["rising"]
+        assert found["seam"]["recall"]["change"] == 0
+
+    def test_a_burn_in_that_still_rises_is_said_whatever_the_test_does(self):
+        arm = [facts(w) for w in (1, 2, 3)]
+        for one in arm:
+            one["panel"] = {"recall": [0.2, 0.5, 0.5, 0.5], "logloss": [0.4, 0.4, 0.4, 0.4]}
+        assert summary.learning(S, arm)["plateau"]["recall"]["rising"]
 
     def test_no_log_loss_no_plateau_of_it(self):
         mute = [f | {"panel": {"recall": [0.2, 0.5, 0.5, 0.5], "logloss": [None] * 4}} for f in A]
