@@ -14,7 +14,7 @@ import pytest
 import reports
 from reports.cli import main
 from reports.studies.cells import Progress
-from tests.reports.studies.tiny import arguments
+from tests.reports.studies.tiny import arguments, hear_ctrl_c
 
 ORPHAN = """
 import sys, time
@@ -53,6 +53,7 @@ def started(tmp_path: Path) -> tuple[subprocess.Popen[str], int]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
     assert process.stdout is not None
     return process, int(process.stdout.readline())

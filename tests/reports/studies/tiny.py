@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,8 +56,19 @@ def start(out: Path, *more: str) -> subprocess.Popen[str]:
     """The process, leader of a group of its own, as a shell starts it."""
     home = Path(reports.__file__).parents[1]
     return subprocess.Popen(
-        command(out, *more), cwd=home, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command(out, *more),
+        cwd=home,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
+
+
+def hear_ctrl_c() -> None:
+    """A test run that was itself put in the background ignores SIGINT, and would hand that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def comparable(root: Path) -> dict[str, bytes]:
