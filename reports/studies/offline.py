@@ -414,10 +414,11 @@ def lines(results: Mapping[str, Any]) -> list[str]:
         for row in results["rows"]
     ]
     for pair in results["contrasts"]:
-        auc, users = pair["auc"], pair["users"]
-        if auc is not None and users["ci"][0] is not None:
+        users = pair["users"]
+        if users["ci"][0] is not None:
+            # The estimate and its interval belong together: logits averaged over seeds, users resampled.
             text.append(
-                f"{pair['treatment']} - {pair['control']}: AUC {auc['effect']:+.4f}, "
+                f"{pair['treatment']} - {pair['control']}: AUC of the mean logits {users['effect']:+.4f}, "
                 f"95 % over users [{users['ci'][0]:+.4f}, {users['ci'][1]:+.4f}]"
             )
     return text
