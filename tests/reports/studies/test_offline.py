@@ -146,7 +146,7 @@ def test_the_page_says_so_when_an_arm_is_below_the_averages(results: dict) -> No
 def test_lines_fit_a_terminal(results: dict) -> None:
     text = lines(results)
     assert any(line.startswith("averages: user + video + tab") for line in text)
-    assert any(line.startswith(f"{GOOD} - {BAD}: AUC +") for line in text)
+    assert any(line.startswith(f"{GOOD} - {BAD}: AUC of the mean logits +") for line in text)
 
 
 def test_arms_of_one_ranker_share_it() -> None:
