@@ -71,7 +71,11 @@ class CascadeVectors(TwoTables):
             items: integers [n].
             hidden: [n, width], the ranker's last hidden vector, any float type.
             now: time of the write, seconds.
+
+        Raises:
+            ValueError: for rows that do not fit; neither table is written then.
         """
+        self.check(users, items, hidden)
         hidden = hidden.detach().to(device="cpu", dtype=torch.float32)
         if self._norm:
             hidden = functional.layer_norm(hidden, hidden.shape[1:])
@@ -80,6 +84,15 @@ class CascadeVectors(TwoTables):
         if self.live:
             # What is written after a publication cannot have been visible before it.
             self.users.publish(max(now, self.users.published_at))
+
+    def check(self, users: Tensor, items: Tensor, hidden: Tensor) -> None:
+        """Raises what ``write`` would raise.
+
+        Raises:
+            ValueError: for unknown keys, another width or number of rows, or a NaN.
+        """
+        self.users.check(users, hidden)
+        self.items.check(items, hidden)
 
     def adopt(self, ranker: str | int) -> None:
         """Declares which ranker the next writes come from; another one than before empties the tables."""

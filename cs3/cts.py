@@ -72,7 +72,23 @@ class CrossVectors(TwoTables):
             u: [n, user_width], from the forward before the step.
             v: [n, item_width], likewise.
             now: time of the write, seconds.
+
+        Raises:
+            ValueError: for rows that do not fit; neither table is written then.
         """
+        self.check(users, items, labels, u, v)
         rows = positives(labels)
         self.users.write(users.cpu()[rows], functional.normalize(v.detach().cpu()[rows], eps=1e-8), now)
         self.items.write(items.cpu()[rows], functional.normalize(u.detach().cpu()[rows], eps=1e-8), now)
+
+    def check(self, users: Tensor, items: Tensor, labels: Tensor, u: Tensor, v: Tensor) -> None:
+        """Raises what ``write`` would raise, and also for negatives that do not fit.
+
+        Raises:
+            ValueError: for labels other than 0 and 1, unknown keys, another width or number of rows, or a NaN.
+        """
+        positives(labels)
+        if labels.shape != users.shape:
+            raise ValueError(f"labels.shape == {tuple(labels.shape)}, must be {tuple(users.shape)}, one for each key")
+        self.users.check(users, v)
+        self.items.check(items, u)

@@ -266,7 +266,13 @@ class CS3Extras:
             v: [n, width], item vectors likewise.
             hidden: [n, hidden], the ranker's hidden vectors from before it trained on the batch; None without CMS.
             now: time of the write, seconds.
+
+        Raises:
+            ValueError: for rows that do not fit; nothing is written then.
         """
+        if self.cascade is not None:
+            cascade, vectors = self._given(hidden)
+            cascade.check(users, items, vectors)
         if self.cross is not None:
             self.cross.write(users, items, labels, u, v, now)
         if self.cascade is not None:
@@ -274,10 +280,8 @@ class CS3Extras:
 
     def observe_ranker(self, users: Tensor, items: Tensor, hidden: Tensor | None, now: int) -> None:
         """Writes the ranker's hidden vectors only, where its training stream is not the towers'."""
-        if self.cascade is None or hidden is None:
-            state = "off" if self.cascade is None else "on"
-            raise ValueError(f"hidden == {'given' if hidden is not None else None}, must fit cms, which is {state}")
-        self.cascade.write(users, items, hidden, now)
+        cascade, vectors = self._given(hidden)
+        cascade.write(users, items, vectors, now)
 
     def adopt_ranker(self, version: str | int) -> None:
         """Declares the ranker's version; a new one empties the cascade vectors, whose space is gone."""
@@ -286,6 +290,8 @@ class CS3Extras:
 
     def publish(self, now: int) -> None:
         """Makes the live state the published one from ``now`` on."""
+        for part in self._parts:
+            part.check_time(now)
         for part in self._parts:
             part.publish(now)
 
@@ -304,6 +310,12 @@ class CS3Extras:
             raise ValueError(f"state == {sorted(state)}, must hold {sorted(parts)}")
         for name, part in parts.items():
             part.restore(cast(dict[str, object], state[name]))
+
+    def _given(self, hidden: Tensor | None) -> tuple[CascadeVectors, Tensor]:
+        if self.cascade is None or hidden is None:
+            state = "off" if self.cascade is None else "on"
+            raise ValueError(f"hidden == {'given' if hidden is not None else None}, must fit cms, which is {state}")
+        return self.cascade, hidden
 
     def _version(self, as_of: Tensor | None) -> Tensor | None:
         if self.config.read_as_of != "serve":

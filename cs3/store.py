@@ -134,6 +134,10 @@ class VectorTable:
         """Time of the last publication, far in the past if there was none."""
         return self._versions.latest
 
+    def check(self, keys: Tensor, values: Tensor) -> None:
+        """Raises what ``write`` would raise, for a caller that writes to two tables or to none."""
+        checked_values(values, checked_keys(keys, self.rows).numel(), self.live)
+
     def write(self, keys: Tensor, values: Tensor, now: int) -> None:
         """Averages values [n, width] into the rows of keys [n], in event order, at time ``now``.
 
@@ -227,8 +231,15 @@ class TwoTables:
         self.users = users
         self.items = items
 
+    def check_time(self, now: int) -> None:
+        """Raises what ``publish`` would raise: time never goes back."""
+        latest = max(self.users.published_at, self.items.published_at)
+        if now < latest:
+            raise ValueError(f"now == {now}, must be at least {latest}, the time of the last publication")
+
     def publish(self, now: int) -> None:
-        """Publishes both tables."""
+        """Publishes both tables, or none when ``now`` is before the last publication of one."""
+        self.check_time(now)
         self.users.publish(now)
         self.items.publish(now)
 
