@@ -7,14 +7,16 @@ In reading order:
 - ``cts``: averages of the other tower's outputs on positives. ``cms``: averages of the ranker's hidden vectors.
 - ``extras``: which mechanisms are on, and their state as a tower trainer takes it.
 - ``widened``: a stranger's input layer that also reads the averages; ``adapter``: the ways into a tower.
-- ``attach``: the plug-in door, for towers that know nothing of this.
+- ``attach``: the plug-in door, for towers that know nothing of this. ``towers``: its training forward, as one module.
+- ``distributed``: rows of all ranks in one order.
 """
 
 from cs3.adapter import OutputAdapter
-from cs3.attach import Batch, CosineLoss, CS3Pair, attach
+from cs3.attach import Batch, CosineLoss, CS3Pair, Step, attach
 from cs3.cas import CASLinear, wrap_linears
 from cs3.cms import CascadeVectors
 from cs3.cts import CrossVectors
+from cs3.distributed import gather_rows
 from cs3.extras import CS3Config, CS3Extras, merge
 from cs3.store import VectorTable, ema_
 from cs3.widened import WidenedLinear
@@ -29,10 +31,12 @@ __all__ = [
     "CosineLoss",
     "CrossVectors",
     "OutputAdapter",
+    "Step",
     "VectorTable",
     "WidenedLinear",
     "attach",
     "ema_",
+    "gather_rows",
     "merge",
     "wrap_linears",
 ]

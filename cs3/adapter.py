@@ -69,6 +69,11 @@ class OutputAdapter(nn.Module):
     def forward(self, feats: Any, extras: Tensor) -> Tensor:
         """Features and r [B, width of r] -> unit vectors of the tower's shape."""
         out: Tensor = self.tower(feats)
+        expected = (out.shape[0], self.hidden.shape[1] - out.shape[-1])
+        if extras.shape != expected:
+            raise ValueError(
+                f"extras.shape == {tuple(extras.shape)}, must be {expected} for an output {tuple(out.shape)}"
+            )
         r = extras.to(out).reshape(extras.shape[0], *[1] * (out.dim() - 2), -1).expand(*out.shape[:-1], -1)
         inner = functional.linear(torch.cat([out, r], dim=-1), self.hidden).relu()
         return functional.normalize(out + functional.linear(inner, self.correction), dim=-1, eps=1e-8)

@@ -1,7 +1,7 @@
 """The plug-in door: two towers that know nothing of CS3 go in, a pair that trains and serves with it comes out.
 
     pair = attach(user_tower, item_tower, CS3Config(cas=True, cts=True, cms=True), users=..., items=..., ...)
-    loss = pair.train_step(batch)               # read, forward, step, write c
+    loss = pair.train_step(batch)               # read, forward, step (`learn`), write c (`observe`)
     pair.observe_ranker(users, items, h, now)   # write s
     pair.publish(now)                           # weights, c and s, all at once
     vectors = pair.encode_user(keys, feats)     # by published state only
@@ -14,10 +14,11 @@ from __future__ import annotations
 import copy
 import difflib
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +27,9 @@ from torch.nn import functional
 from cs3.adapter import InputInjection, OutputAdapter
 from cs3.cas import disable_fast_path, linears, replace_modules
 from cs3.extras import CS3Config, CS3Extras
+from cs3.towers import Loss, Towers, check_finite, check_weights, running_statistics_kept
 from cs3.widened import Slot, WidenedLinear
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""``loss(u, v, labels [B] float) -> scalar``."""
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 INJECTIONS = ("auto", "input", "output")
 FACETS_WIDTH = 128
@@ -54,6 +54,20 @@ class Batch:
     labels: Tensor
     as_of: Tensor | None
     now: int
+
+
+class Step(NamedTuple):
+    """What one training step gave.
+
+    Attributes:
+        loss: mean over the batch.
+        u: the user tower's outputs of the forward before the step, [B, d] or [B, facets, p], detached.
+        v: the item tower's, likewise.
+    """
+
+    loss: float
+    u: Tensor
+    v: Tensor
 
 
 class CosineLoss(nn.Module):
@@ -94,18 +108,29 @@ def cts_vector(out: Tensor) -> Tensor:
     return out.flatten(1) if out.shape[1] * out.shape[2] <= FACETS_WIDTH else out.mean(dim=1)
 
 
-def dry_run(tower: nn.Module, feats: Any) -> tuple[nn.Module | None, Tensor]:
-    """Runs a tower once, without trace in its state or the global generator.
+class DryRun(NamedTuple):
+    """What one call of a tower showed.
 
-    Returns:
-        The first plain linear layer that was executed, None if there was none; and the tower's output.
+    Attributes:
+        entrance: the first plain linear layer executed whose inputs have a row for each row of the output, None
+            if there was none.
+        executed: all linear layers executed, in order.
+        out: the output.
     """
-    executed: list[nn.Module] = []
-    handles = [
-        module.register_forward_pre_hook(lambda layer, _: executed.append(layer))
-        for module in tower.modules()
-        if isinstance(module, nn.Linear)
-    ]
+
+    entrance: nn.Module | None
+    executed: list[nn.Module]
+    out: Tensor
+
+
+def dry_run(tower: nn.Module, feats: Any) -> DryRun:
+    """Runs a tower once, without trace in its state or the global generator."""
+    rows: dict[nn.Module, set[int]] = {}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        rows.setdefault(layer, set()).add(inputs[0].shape[0] if inputs else -1)
+
+    handles = [module.register_forward_pre_hook(note) for module in tower.modules() if isinstance(module, nn.Linear)]
     training = [module for module in tower.modules() if module.training]
     # The fused kernel of a transformer layer would run its linear layers without calling them.
     disable_fast_path(tower)
@@ -119,8 +144,9 @@ def dry_run(tower: nn.Module, feats: Any) -> tuple[nn.Module | None, Tensor]:
             module.training = True
     if not isinstance(out, Tensor):
         raise ValueError(f"tower output == {type(out).__name__}, must be a Tensor: wrap the tower in one that gives it")
-    wrappable = linears(tower)
-    return next((layer for layer in executed if any(layer is known for known in wrappable)), None), out
+    wrappable: set[nn.Module] = set(linears(tower))
+    fits = (layer for layer, seen in rows.items() if layer in wrappable and seen == {out.shape[0]})
+    return DryRun(next(fits, None), list(rows), out)
 
 
 def named_linear(tower: nn.Module, name: str) -> nn.Module:
@@ -170,26 +196,68 @@ class CS3Pair:
         self.loss = loss
         self.injections = injections
         self.clock = -1
-        towers: dict[str, nn.Module] = {"user": user_tower, "item": item_tower}
-        self._live = nn.ModuleDict({**towers, "loss": loss} if isinstance(loss, nn.Module) else towers)
+        self._live = Towers(user_tower, item_tower, loss)
+        self._learner: nn.Module = self._live
         self._serving = copy.deepcopy(self._live).eval().requires_grad_(False)
         self.optimizer = optimizer(self._live.parameters())
 
     def train_step(self, batch: Batch) -> float:
-        """Learns from one micro-batch: read, forward, step, then write c. Returns the loss."""
+        """Learns from one micro-batch: read, forward, step, then write c. Returns the loss.
+
+        Raises:
+            ValueError: for a batch that does not fit; nothing is learned or written then.
+        """
+        step = self.learn(batch)
+        self.observe(batch.users, batch.items, batch.labels, step.u, step.v, batch.now)
+        return step.loss
+
+    def learn(self, batch: Batch) -> Step:
+        """The first half of ``train_step``: reads, forward, step; writes nothing into the tables.
+
+        Raises:
+            ValueError: for a batch that does not fit; nothing is learned then.
+        """
+        rows = (batch.users.numel(),)
+        for name, part in (("users", batch.users), ("items", batch.items), ("labels", batch.labels)):
+            if part.shape != rows:
+                raise ValueError(f"{name}.shape == {tuple(part.shape)}, must be {rows}, one for each row")
+        for name, feats in (("user_feats", batch.user_feats), ("item_feats", batch.item_feats)):
+            check_finite(name, feats)
+        check_finite("labels", batch.labels)
+        reads = self.extras.read(batch.users, batch.items, batch.as_of)
         self._live.train()
-        read_u, read_v = self.extras.read(batch.users, batch.items, batch.as_of)
-        u, v = self.user_tower(batch.user_feats, read_u), self.item_tower(batch.item_feats, read_v)
-        loss = self.loss(u, v, batch.labels.to(u))
+        with running_statistics_kept(self._live):
+            loss, u, v = self._learner(batch.user_feats, batch.item_feats, *reads, batch.labels)
+            for name, out in (("u", u), ("v", v)):
+                if out.shape[0] != rows[0]:
+                    raise ValueError(f"{name}.shape == {tuple(out.shape)}, must have {rows[0]} rows, one for each key")
+                check_finite(name, out)
+            check_finite("loss", loss)
+            u, v = u.detach(), v.detach()
+            if self.extras.cross is not None:
+                self.extras.cross.check(batch.users, batch.items, batch.labels, cts_vector(u), cts_vector(v))
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
-        if self.extras.cross is not None:
-            # The outputs of the forward before the step, not computed anew after it.
-            stored = cts_vector(u.detach()), cts_vector(v.detach())
-            self.extras.cross.write(batch.users, batch.items, batch.labels, *stored, batch.now)
         self.clock = batch.now
-        return float(loss.detach())
+        return Step(float(loss.detach()), u, v)
+
+    def observe(self, users: Tensor, items: Tensor, labels: Tensor, u: Tensor, v: Tensor, now: int) -> None:
+        """The second half of ``train_step``: writes c; does nothing without CTS.
+
+        Args:
+            users: integers [n], in event order.
+            items: integers [n].
+            labels: [n] of 0 and 1.
+            u: the user tower's outputs for these rows, as ``learn`` gave them: from before the step.
+            v: the item tower's.
+            now: time of the write, seconds.
+
+        Raises:
+            ValueError: for rows that do not fit; nothing is written then.
+        """
+        if self.extras.cross is not None:
+            self.extras.cross.write(users, items, labels, cts_vector(u), cts_vector(v), now)
 
     def observe_ranker(self, users: Tensor, items: Tensor, hidden: Tensor, now: int) -> None:
         """Writes s: the ranker's hidden vectors [n, hidden] of labelled impressions, from before it trained on them.
@@ -210,14 +278,57 @@ class CS3Pair:
     @torch.no_grad()
     def encode_user(self, keys: Tensor, feats: Any) -> Tensor:
         """Users [B] and their features -> the user tower's output, by published state."""
-        out: Tensor = self._serving["user"](feats, self.extras.published_users(keys))
+        out: Tensor = self._serving.user(feats, self.extras.published_users(keys))
         return out
 
     @torch.no_grad()
     def encode_item(self, keys: Tensor, feats: Any) -> Tensor:
         """Items [B] and their features -> the item tower's output, by published state."""
-        out: Tensor = self._serving["item"](feats, self.extras.published_items(keys))
+        out: Tensor = self._serving.item(feats, self.extras.published_items(keys))
         return out
+
+    def serving_user(self) -> nn.Module:
+        """A copy of the published user tower: ``tower(feats, r [B, user_width])``, for ``torch.export`` or shipping.
+
+        r is what ``extras.published_users(keys)`` gives. A later ``publish`` does not reach the copy.
+        """
+        return copy.deepcopy(self._serving.user)
+
+    def serving_item(self) -> nn.Module:
+        """A copy of the published item tower; r is what ``extras.published_items(keys)`` gives."""
+        return copy.deepcopy(self._serving.item)
+
+    def compile(self, **options: Any) -> None:
+        """Compiles the training forward and both serving towers in place; ``options`` are those of ``torch.compile``.
+
+        Publishing still reaches the compiled towers.
+        """
+        for module in (self._live, self._serving.user, self._serving.item):
+            module.compile(**options)
+
+    def parallel(self, wrap: Callable[[nn.Module], nn.Module]) -> None:
+        """Wraps the training forward, both towers and the loss in one: ``pair.parallel(DistributedDataParallel)``.
+
+        Each rank then calls ``learn`` on its shard and ``observe`` on the rows of all ranks; see ``gather_rows``.
+        """
+        self._learner = wrap(self._live)
+
+    def to(self, *args: Any, **kwargs: Any) -> CS3Pair:
+        """Moves towers, loss and optimiser state as ``nn.Module.to`` would; call it before ``parallel``.
+
+        The vector tables stay in CPU memory as float32: what is read moves with each call to where the tower is.
+        """
+        before = list(self._live.parameters())
+        self._live.to(*args, **kwargs)
+        self._serving.to(*args, **kwargs)
+        # Between some devices a parameter cannot be changed in place, and a new one takes its name.
+        moved: dict[Tensor, Tensor] = dict(zip(before, self._live.parameters(), strict=True))
+        for group in self.optimizer.param_groups:
+            group["params"] = [moved.get(parameter, parameter) for parameter in group["params"]]
+        self.optimizer.state = defaultdict(dict, {moved.get(p, p): part for p, part in self.optimizer.state.items()})
+        # Loading brings each state to the device and type of its parameter.
+        self.optimizer.load_state_dict(self.optimizer.state_dict())
+        return self
 
     def snapshot(self) -> dict[str, object]:
         """All state, copied; the global generator (dropout) is its owner's to save."""
@@ -230,7 +341,24 @@ class CS3Pair:
         }
 
     def restore(self, state: dict[str, object]) -> None:
-        """Continues, bit-equal, from what ``snapshot`` gave."""
+        """Continues, bit-equal, from what ``snapshot`` gave.
+
+        Raises:
+            ValueError: for the state of another pair; nothing changes then.
+        """
+        wanted = {"live", "serving", "optimizer", "extras", "clock"}
+        if set(state) != wanted:
+            raise ValueError(f"state == {sorted(state)}, must hold {sorted(wanted)}")
+        for name, module in (("live", self._live), ("serving", self._serving)):
+            check_weights(name, cast(dict[str, Tensor], state[name]), module)
+        before = self.snapshot()
+        try:
+            self._load(state)
+        except Exception:
+            self._load(before)
+            raise
+
+    def _load(self, state: dict[str, object]) -> None:
         self._live.load_state_dict(cast(dict[str, Any], state["live"]))
         self._serving.load_state_dict(cast(dict[str, Any], state["serving"]))
         self.optimizer.load_state_dict(copy.deepcopy(cast(dict[str, Any], state["optimizer"])))
@@ -293,7 +421,9 @@ def attach(
     )
     ways = _way(user, item, extras.user_width, injection), _way(item, user, extras.item_width, injection)
     inputs = _entrance(user, extras.user_width, ways[0]), _entrance(item, extras.item_width, ways[1])
-    extras.wrap(user.holder, item.holder, input_layers=inputs)
+    # Two towers may be methods of one module: what only the other one executes is none of this one's layers.
+    leave_out = _only(item, user, inputs[1]), _only(user, item, inputs[0])
+    extras.wrap(user.holder, item.holder, input_layers=inputs, leave_out=leave_out)
     return CS3Pair(
         _tower(user, extras.user_width, ways[0], seed=0),
         _tower(item, extras.item_width, ways[1], seed=1),
@@ -312,15 +442,23 @@ class _Side:
     holder: InputInjection
     layer: nn.Module | None
     layer_name: str
+    executed: set[nn.Module]
     out: Tensor
 
 
 def _survey(side: str, tower: nn.Module, feats: Any, layer_name: str | None) -> _Side:
-    first, out = dry_run(tower, feats)
-    layer = first if layer_name is None else named_linear(tower, layer_name)
+    entrance, executed, out = dry_run(tower, feats)
+    layer = entrance if layer_name is None else named_linear(tower, layer_name)
     names = {module: name for name, module in tower.named_modules()}
     name = "" if layer is None else names[layer]
-    return _Side(name=side, holder=InputInjection(tower, Slot()), layer=layer, layer_name=name, out=out)
+    holder = InputInjection(tower, Slot())
+    return _Side(name=side, holder=holder, layer=layer, layer_name=name, executed=set(executed), out=out)
+
+
+def _only(side: _Side, other: _Side, entrance: nn.Module | None) -> set[nn.Module]:
+    """The layers that one tower executes and the other does not; ``entrance`` stands where its input layer did."""
+    own = side.executed - other.executed
+    return own | {entrance} if entrance is not None and side.layer in own else own
 
 
 def _way(side: _Side, other: _Side, width: int, injection: str) -> str:
@@ -328,7 +466,7 @@ def _way(side: _Side, other: _Side, width: int, injection: str) -> str:
     if width == 0:
         return "none"
     # One layer cannot take the r of two towers.
-    possible = side.layer is not None and all(side.layer is not module for module in other.holder.modules())
+    possible = side.layer is not None and side.layer not in other.executed
     if injection == "input" and not possible:
         raise ValueError(
             f"injection == 'input', must be 'output': the {side.name} tower has no linear layer of its own"

@@ -11,6 +11,7 @@ through both passes; activation and dropout act once, on ``out``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -128,7 +129,14 @@ def disable_fast_path(module: nn.Module) -> None:
             part.use_nested_tensor = False
 
 
-def wrap_linears(module: nn.Module, *, skip_input: bool, cycles: int = 1, input_layer: nn.Module | None = None) -> int:
+def wrap_linears(
+    module: nn.Module,
+    *,
+    skip_input: bool,
+    cycles: int = 1,
+    input_layer: nn.Module | None = None,
+    leave_out: Collection[nn.Module] = (),
+) -> int:
     """Wraps the linear layers of a tower in place. Make the optimiser afterwards: the gates are new parameters.
 
     Args:
@@ -136,6 +144,7 @@ def wrap_linears(module: nn.Module, *, skip_input: bool, cycles: int = 1, input_
         skip_input: leave the input layer as it is (the paper's online placement).
         cycles: cycles of each layer.
         input_layer: the input layer; the first registered linear layer if None.
+        leave_out: layers that stay as they are.
 
     Returns:
         Number of layers wrapped.
@@ -146,6 +155,7 @@ def wrap_linears(module: nn.Module, *, skip_input: bool, cycles: int = 1, input_
     if skip_input and targets:
         first = targets[0] if input_layer is None else input_layer
         targets = [layer for layer in targets if layer is not first]
+    targets = [layer for layer in targets if layer not in leave_out]
     replace_modules(module, {layer: CASLinear(layer, cycles=cycles) for layer in targets})
     if targets:
         disable_fast_path(module)

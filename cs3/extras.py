@@ -8,14 +8,14 @@ that ``read`` gives can have seen a write of the same batch.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from cs3.cas import wrap_linears
+from cs3.cas import CASLinear, wrap_linears
 from cs3.cms import CascadeVectors
 from cs3.cts import CrossVectors
 from cs3.store import DAY, TwoTables
@@ -199,6 +199,7 @@ class CS3Extras:
         item_tower: nn.Module,
         *,
         input_layers: tuple[nn.Module | None, nn.Module | None] = (None, None),
+        leave_out: tuple[Collection[nn.Module], Collection[nn.Module]] = ((), ()),
     ) -> None:
         """CAS surgery in place, before the optimiser is made; draws from no generator.
 
@@ -206,6 +207,7 @@ class CS3Extras:
             user_tower: changed if ``cas_towers`` says so.
             item_tower: likewise.
             input_layers: the layers that ``cas_skip_input`` leaves out; the first registered linear layer where None.
+            leave_out: layers of each tower that CAS never wraps.
 
         Raises:
             ValueError: when a tower that CAS is to wrap has no layer for it.
@@ -213,10 +215,13 @@ class CS3Extras:
         if not self.config.cas:
             return
         skip, cycles = self.config.cas_skip_input, self.config.cycles
-        for side, tower, first in zip(("user", "item"), (user_tower, item_tower), input_layers, strict=True):
+        towers = (user_tower, item_tower)
+        for side, tower, first, others in zip(("user", "item"), towers, input_layers, leave_out, strict=True):
             if self.config.cas_towers not in (side, "both"):
                 continue
-            if wrap_linears(tower, skip_input=skip, cycles=cycles, input_layer=first) == 0:
+            wrapped = wrap_linears(tower, skip_input=skip, cycles=cycles, input_layer=first, leave_out=others)
+            # A tower that shares its layers with the other one finds them wrapped.
+            if wrapped == 0 and not any(isinstance(part, CASLinear) for part in tower.modules()):
                 name = type(tower).__name__
                 raise ValueError(f"{side}_tower == {name}, must have a linear layer that CAS may wrap")
 

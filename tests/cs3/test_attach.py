@@ -165,8 +165,9 @@ def test_a_dry_run_leaves_no_trace():
     tower[2].eval()
     feats, before = torch.randn(3, 5), copy.deepcopy(tower.state_dict())
     state = torch.get_rng_state()
-    layer, out = dry_run(tower, feats)
+    layer, executed, out = dry_run(tower, feats)
     assert layer is tower[1]
+    assert executed == [layer]
     assert out.shape == (3, 4)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(a, b) for a, b in zip(tower.state_dict().values(), before.values(), strict=True))
