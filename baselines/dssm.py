@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from baselines.auxiliary import Auxiliary
 from baselines.extras import Extras
 from baselines.features import FieldEmbedding, Fields, SideInput, mlp, widened
 from baselines.tower import TowerConfig, TowerRetriever, TwoTower
@@ -31,12 +32,21 @@ class DssmTower(nn.Module):
         embedding: the field table, shared by both towers.
         width_in: width of what the embedding returns for this side.
         hidden, width: of the MLP.
+        dropout, seed: of its hidden layers while training.
     """
 
-    def __init__(self, embedding: FieldEmbedding, width_in: int, hidden: tuple[int, ...], width: int) -> None:
+    def __init__(
+        self,
+        embedding: FieldEmbedding,
+        width_in: int,
+        hidden: tuple[int, ...],
+        width: int,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.layers = mlp([width_in, *hidden, width])
+        self.layers = mlp([width_in, *hidden, width], dropout, seed)
 
     def widen(self, extra: int) -> None:
         """Make room for extra inputs, which start at zero weight."""
@@ -52,25 +62,52 @@ class DssmTower(nn.Module):
         return nn.functional.normalize(self.layers(inputs), dim=1, eps=1e-8)
 
 
-def dssm(catalog: Catalog, seed: int, *, extras: Extras | None = None, **params: Any) -> TowerRetriever:
-    """Entry point ``dssm``: the competent control, with online counters. ``params`` are TowerConfig's."""
+def side_widths(catalog: Catalog, config: TowerConfig) -> tuple[int, int]:
+    """Input widths of the user tower and of the item tower, without extras."""
+    fields, e, counted = Fields(catalog), config.embedding, config.counters
+    user = e * (fields.user_fields + 2) + fields.user_dense + (3 + 2 * catalog.categories) * counted
+    return user, e * fields.ad_fields + fields.ad_dense + COUNTERS_AD * counted
+
+
+def dssm(
+    catalog: Catalog,
+    seed: int,
+    *,
+    extras: Extras | None = None,
+    auxiliary: Auxiliary | None = None,
+    hidden_user: tuple[int, ...] | None = None,
+    **params: Any,
+) -> TowerRetriever:
+    """Entry point ``dssm``: the competent control, with online counters.
+
+    Args:
+        catalog: what may be known.
+        seed: of the initialisation.
+        extras: filler of the trainer's slot for vectors.
+        auxiliary: filler of its slot for a further loss.
+        hidden_user: hidden widths of the user tower, where they differ from the item tower's.
+        params: of TowerConfig.
+    """
     config = replace(TowerConfig(), **params)
     fields = Fields(catalog)
+    user_in, item_in = side_widths(catalog, config)
     # The base is drawn from its own generator before any extra: layers that two arms share start equal.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(subseed(seed, "towers"))
         embedding = FieldEmbedding(fields.rows, config.embedding)
-        e = config.embedding
-        counted = config.counters
-        user_in = e * (fields.user_fields + 2) + fields.user_dense + (3 + 2 * catalog.categories) * counted
-        item_in = e * fields.ad_fields + fields.ad_dense + COUNTERS_AD * counted
-        user = DssmTower(embedding, user_in, config.hidden, config.width)
-        item = DssmTower(embedding, item_in, config.hidden, config.width)
-        if extras is not None:
-            user.widen(extras.user_width)
-            item.widen(extras.item_width)
+        user, item = (
+            DssmTower(embedding, width_in, hidden, config.width, config.dropout, subseed(seed, f"{side} tower dropout"))
+            for side, width_in, hidden in (
+                ("user", user_in, hidden_user or config.hidden),
+                ("item", item_in, config.hidden),
+            )
+        )
+        for slot in (extras, auxiliary):
+            if slot is not None:
+                user.widen(slot.user_width)
+                item.widen(slot.item_width)
     model = TwoTower(user, item, gain=config.gain, base_ctr=catalog.base_ctr)
-    return TowerRetriever(catalog, seed, model, embedding, fields, config, extras)
+    return TowerRetriever(catalog, seed, model, embedding, fields, config, extras, auxiliary)
 
 
 def dssm_bare(catalog: Catalog, seed: int, *, extras: Extras | None = None, **params: Any) -> TowerRetriever:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from baselines.dropout import KeyedDropout
+from simulator.keyed_random import subseed
 from simulator.records import Catalog, Floats, Impressions, Keys, Requests
 
 
@@ -138,13 +140,15 @@ def looked_up(table: Tensor, codes: Tensor) -> Tensor:
     return table.index_select(0, codes.reshape(-1)).view(*codes.shape, -1)
 
 
-def mlp(widths: list[int]) -> nn.Sequential:
-    """Linear-ReLU-...-Linear through ``widths``; no activation after the last."""
+def mlp(widths: list[int], dropout: float = 0.0, seed: int = 0) -> nn.Sequential:
+    """Linear-ReLU-(dropout)-...-Linear through ``widths``; neither after the last. ``seed`` is the masks'."""
     layers: list[nn.Module] = []
     for i, (n_in, n_out) in enumerate(pairwise(widths)):
         layers.append(nn.Linear(n_in, n_out))
         if i < len(widths) - 2:
             layers.append(nn.ReLU(inplace=True))
+            if dropout:
+                layers.append(KeyedDropout(dropout, subseed(seed, f"dropout {i}")))
     return nn.Sequential(*layers)
 
 

@@ -19,7 +19,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from baselines.auxiliary import Auxiliary, Trained
 from baselines.counters import Counters
+from baselines.dropout import KeyedDropout
 from baselines.extras import Extras
 from baselines.features import Events, FieldEmbedding, Fields, SideInput
 from baselines.flat_adam import FlatAdam
@@ -44,6 +46,7 @@ class TowerConfig:
         embedding: e, width of a field's embedding.
         hidden: widths of the hidden layers of both towers.
         width: d, width of the output.
+        dropout: of the hidden layers while training.
         batch: rows of a micro-batch at most.
         lr: of Adam on dense weights.
         table_lr: of row-wise Adagrad on embeddings; l2: on the embedding rows of the batch.
@@ -57,6 +60,7 @@ class TowerConfig:
     embedding: int = 16
     hidden: tuple[int, ...] = (256, 128)
     width: int = 64
+    dropout: float = 0.0
     batch: int = 512
     lr: float = 1.2e-4
     table_lr: float = 0.3
@@ -110,6 +114,7 @@ class TowerRetriever:
         fields: layout of the embedding table that the towers read.
         config: hyper-parameters.
         extras: filler of the slot, or None.
+        auxiliary: a further loss with its vectors, or None.
     """
 
     def __init__(
@@ -121,21 +126,26 @@ class TowerRetriever:
         fields: Fields,
         config: TowerConfig,
         extras: Extras | None,
+        auxiliary: Auxiliary | None = None,
     ) -> None:
         self.catalog = catalog
         self.config = config
         self.model = model
         self.fields = fields
         self.extras = extras
+        self.auxiliary = auxiliary
         if extras is not None:
             extras.wrap(model.user, model.item)
         self.counters = Counters(catalog, config.horizon) if config.counters else None
         dense = [p for name, p in model.named_parameters() if not name.endswith("table")]
+        dense += [] if auxiliary is None else auxiliary.dense()
         self._adam = FlatAdam(dense, lr=config.lr)
         self._adagrad = RowwiseAdagrad(embedding.table, lr=config.table_lr, l2=config.l2)
         self._frequency = StreamingFrequency(catalog.ads.rows, start=catalog.ads.rows / config.batch)
         self._generator = torch.Generator().manual_seed(subseed(seed, "negatives"))
         self._all_ads = np.arange(catalog.ads.rows, dtype=np.int32)
+        self._dropouts = [m for m in model.modules() if isinstance(m, KeyedDropout)]
+        self._steps = 0
         self.serving = copy.deepcopy(model).eval().requires_grad_(False)
         self._index: Tensor | None = None
         self._now = 0
@@ -147,9 +157,10 @@ class TowerRetriever:
     @torch.no_grad()
     def encode_users(self, requests: Requests) -> Tensor:
         """Unit user vectors [R, d] by published weights, counters and extras."""
-        extras = None
-        if self.extras is not None:
-            extras = self.extras.published_users(torch.from_numpy(requests.user.astype(np.int64)))
+        users = torch.from_numpy(requests.user.astype(np.int64))
+        parts = [] if self.extras is None else [self.extras.published_users(users)]
+        parts += [] if self.auxiliary is None else [self.auxiliary.published_users(users)]
+        extras = joined(parts)
         u: Tensor = self.serving.user(self._user_input(Events.of(requests)), extras)
         return u
 
@@ -193,6 +204,8 @@ class TowerRetriever:
             self.counters.publish(now)
         if self.extras is not None:
             self.extras.publish(now)
+        if self.auxiliary is not None:
+            self.auxiliary.publish()
         for published, learned in zip(self.serving.parameters(), self.model.parameters(), strict=True):
             published.copy_(learned)
         self._index = None
@@ -206,9 +219,10 @@ class TowerRetriever:
     @torch.no_grad()
     def _encoded(self, ads: Keys) -> Tensor:
         """Vectors of ads [n] -> [n, d] by published weights, counters and extras, as of the last sync."""
-        extras = None
-        if self.extras is not None:
-            extras = self.extras.published_items(torch.from_numpy(ads.astype(np.int64)))
+        items = torch.from_numpy(ads.astype(np.int64))
+        parts = [] if self.extras is None else [self.extras.published_items(items)]
+        parts += [] if self.auxiliary is None else [self.auxiliary.published_items(items)]
+        extras = joined(parts)
         v: Tensor = self.serving.item(self._item_input(ads, np.full(ads.size, self._now)), extras)
         return v
 
@@ -243,12 +257,20 @@ class TowerRetriever:
         all_ads, ad_time = torch.cat([ads, drawn])[torch.from_numpy(one)], ad_time[one]
 
         # 1: read
-        user_extra = item_extra = None
+        head_users = torch.from_numpy(heads.user.astype(np.int64))
+        user_parts, item_parts = [], []
         if self.extras is not None:
-            head_users = torch.from_numpy(heads.user.astype(np.int64))
-            user_extra = self.extras.read_users(head_users, torch.from_numpy(heads.time))
-            item_extra = self.extras.read_items(all_ads, torch.from_numpy(ad_time))
+            user_parts.append(self.extras.read_users(head_users, torch.from_numpy(heads.time)))
+            item_parts.append(self.extras.read_items(all_ads, torch.from_numpy(ad_time)))
+        if self.auxiliary is not None:
+            user_read, item_read = self.auxiliary.read(head_users, all_ads)
+            user_parts.append(user_read)
+            item_parts.append(item_read)
+        user_extra, item_extra = joined(user_parts), joined(item_parts)
         # 2: forward
+        self._steps += 1
+        for layer in self._dropouts:
+            layer.step = self._steps
         user_side, item_side = self._user_input(heads), self._item_input(all_ads.numpy(), ad_time)
         assert user_side.bags is not None
         batch = self._adagrad.gather(user_side.codes, user_side.bags, item_side.codes)
@@ -268,10 +290,16 @@ class TowerRetriever:
         if config.softmax and len(won):
             share = config.softmax * len(won) / config.batch
             loss = loss + share * self._softmax(u[won], v[won], v_drawn, users[won], ads[won], drawn)
+        if self.auxiliary is not None:
+            of_users, of_items = user_read.index_select(0, row_request), item_read.index_select(0, place[: len(rows)])
+            batch_rows = Trained(rows, label.float(), u, v, logit, of_users, of_items)
+            loss = loss + self.auxiliary.loss(batch_rows) / config.batch
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
         self._adagrad.step(batch)
+        if self.auxiliary is not None:
+            self.auxiliary.step()
         if len(won):
             self._frequency.update(ads[won])
         # 5, 6: write what was computed before the step
@@ -312,6 +340,8 @@ class TowerRetriever:
             "generator": self._generator.get_state(),
             "counters": None if self.counters is None else self.counters.snapshot(),
             "extras": None if self.extras is None else self.extras.snapshot(),
+            "auxiliary": None if self.auxiliary is None else self.auxiliary.snapshot(),
+            "steps": self._steps,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -328,11 +358,21 @@ class TowerRetriever:
             self.counters.restore(state["counters"])
         if self.extras is not None:
             self.extras.restore(state["extras"])
+        if self.auxiliary is not None:
+            self.auxiliary.restore(state["auxiliary"])
+        self._steps = state["steps"]
 
     def cost(self) -> Cost:
         """Bytes per ad, FLOP of one user encoding and of one exact scan (2 x multiply-adds)."""
         d, A = self.config.width, self.catalog.ads.rows
         return Cost(item_bytes=4 * d, user_flops=linear_flops(self.serving.user), scan_flops=2 * d * A)
+
+
+def joined(parts: list[Tensor]) -> Tensor | None:
+    """Extra inputs [B, w] side by side; None for none."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return torch.cat(parts, dim=1)
 
 
 def linear_flops(module: nn.Module) -> int:

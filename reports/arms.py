@@ -7,7 +7,7 @@ here.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ def parse(spelling: str) -> Spelling:
     factory = None if backbone == ORACLE else make(backbone, RETRIEVERS)
     for modifier in modifiers:
         make(modifier, MODIFIERS)
-    if modifiers and (factory is None or "extras" not in inspect.signature(factory).parameters):
+    if modifiers and (factory is None or not takes_extras(factory)):
         raise ValueError(f"arm == '{spelling}', must have a backbone that takes `extras` to carry modifiers")
     make(ranker or DEFAULT_RANKER, RANKERS)
     if len(set(modifiers)) < len(modifiers):
@@ -66,14 +66,28 @@ def make_retriever(
 ) -> Retriever:
     """The retriever of an arm; seeds depend on (world seed, role), never on the arm's name."""
     factory = make(spelling.backbone, RETRIEVERS)
-    takes = params if spelling.backbone.startswith("dssm") else {}
+    # Only towers have the hyper-parameters of towers; the references take none.
+    takes = params if takes_extras(factory) else {}
     if not spelling.modifiers:
         return factory(catalog, seed, **takes)  # type: ignore[no-any-return]
-    from cs3.extras import CS3Extras, merge
+    from cs3.extras import CS3Config, CS3Extras, merge
 
-    config = merge([make(name, MODIFIERS)(**modifier_params) for name in spelling.modifiers])
-    extras = CS3Extras(config, users=catalog.users.rows, items=catalog.ads.rows, width=WIDTH, hidden=WIDTH)
+    made = [make(name, MODIFIERS)(**modifier_params) for name in spelling.modifiers]
+    configs = [one for one in made if isinstance(one, CS3Config)]
+    if not configs:
+        raise ValueError(
+            f"arm == '{spelling.name}', must have a mechanism for {'+'.join(spelling.modifiers)} to act on"
+        )
+    extras: Any = CS3Extras(merge(configs), users=catalog.users.rows, items=catalog.ads.rows, width=WIDTH, hidden=WIDTH)
+    for wrapper in made:
+        if not isinstance(wrapper, CS3Config):
+            extras = wrapper(extras, catalog, seed)
     return factory(catalog, seed, extras=extras, **takes)  # type: ignore[no-any-return]
+
+
+def takes_extras(factory: Callable[..., Any]) -> bool:
+    """Whether a factory makes towers: those take extras and hyper-parameters."""
+    return "extras" in inspect.signature(factory).parameters
 
 
 def make_ranker(spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any]) -> Ranker:
