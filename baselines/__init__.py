@@ -8,6 +8,7 @@ Reading order:
 1. ``features`` and ``counters``: what a model sees of a request and an ad; the online click rates that it may see.
 2. ``dssm``: the two-tower retriever, over ``tower`` (the network) and ``softmax`` (its second loss). ``extras`` is the
    slot (``read``, ``observe``, ``publish``) that somebody else may fill.
-3. ``dnn``: the ranker.
+3. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
+   ``crosses`` the features that only rankers see. ``dnn``: the first of them.
 4. ``rowwise_adagrad``: the optimiser of the embedding tables.
 """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from baselines.dnn import DnnRanker, dnn
+from baselines.dnn import dnn
+from baselines.ranker import OnlineRanker
 from reports.arms import make_retriever, parse
 from simulator.auction import AuctionConfig
 from simulator.marketplace import CascadeConfig, MarketConfig, Marketplace
@@ -32,7 +33,7 @@ def market_config() -> MarketConfig:
     )
 
 
-def make_ranker(world: World, seed: int = 3, **params: object) -> DnnRanker:
+def make_ranker(world: World, seed: int = 3, **params: object) -> OnlineRanker:
     """A small ranker whose hidden vector has the width that arms expect."""
     return dnn(world.catalog, seed, **({"embedding": 4, "hidden": (32, 64), "batch": 128} | params))
 

@@ -7,15 +7,16 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from baselines.dnn import DnnRanker
 from baselines.features import Events
+from baselines.network import Rows
+from baselines.ranker import OnlineRanker
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY
 from tests.baselines.conftest import make_ranker
 
 
 @pytest.fixture(scope="module")
-def ranker(world, log, market_config) -> DnnRanker:
+def ranker(world, log, market_config) -> OnlineRanker:
     made = make_ranker(world)
     learn_from_log(log, made, market_config.cascade, 0)
     return made
@@ -28,7 +29,7 @@ def ads(world, requests) -> np.ndarray:
 
 
 @torch.no_grad()
-def plainly(ranker: DnnRanker, requests, ads, slot: int = 0):
+def plainly(ranker: OnlineRanker, requests, ads, slot: int = 0):
     """Every pair's whole input through every layer in turn, with no share computed apart or ahead."""
     net, n = ranker.serving, ads.shape[1]
     events = Events(*(np.repeat(part, n, axis=0) for part in Events.of(requests)))
@@ -39,14 +40,14 @@ def plainly(ranker: DnnRanker, requests, ads, slot: int = 0):
     ad = ranker._ad_input(flat, at + DAY)
     codes, dense = ranker._crosses(events, np.arange(flat.size), flat)
     table = net.embedding.table
-    product = table[user.codes[:, ranker._user_id]] * table[ad.codes[:, ranker._ad_id]]
+    product = table[user.codes[:, net.user_id]] * table[ad.codes[:, net.ad_id]]
     pair = torch.cat([net.crosses.table[codes].flatten(1), 10.0 * product, dense], dim=1)
     x = torch.cat([net.embedding(user), net.embedding(ad), pair], dim=1)
-    h = net.first(x) + (net.slot[slot] if slot else 0.0)
-    for layer in net.body:
+    h = net.first(x) + (net.top.slot[slot] if slot else 0.0)
+    for layer in net.top.body:
         h = layer(torch.relu(h))
     h = torch.relu(h)
-    return torch.sigmoid(net.head(h)[:, 0]).view(ads.shape).numpy(), h.view(*ads.shape, -1).numpy()
+    return torch.sigmoid(net.top.head(h)[:, 0]).view(ads.shape).numpy(), h.view(*ads.shape, -1).numpy()
 
 
 def test_serving_equals_the_plain_forward(ranker, requests, ads):
@@ -64,13 +65,11 @@ def test_the_training_forward_equals_the_plain_one_without_dropout(ranker, reque
     events, flat = Events.of(requests), ads.reshape(-1)
     user, ad = ranker._user_input(events), ranker._ad_input(flat, np.full(flat.size, DAY))
     codes, dense = ranker._crosses(events, request, flat)
-    table, at = net.embedding.table, torch.from_numpy(request)
-    product = table[user.codes[:, ranker._user_id]][at] * table[ad.codes[:, ranker._ad_id]]
-    pair = net.pair(product, net.crosses.table[codes], dense)
+    table, crosses, at = net.embedding.table, net.crosses.table, torch.from_numpy(request)
     for slot in (0, 2):
         slots = torch.full((flat.size,), slot)
         with torch.no_grad():
-            logit, hidden = net(net.embedding(user), net.embedding(ad), pair, at, slots)
+            logit, hidden = net(Rows(user, ad, codes, dense, at, slots, table, crosses, ()))
         pctr, plain_hidden = plainly(ranker, requests, ads, slot)
         assert_allclose(torch.sigmoid(logit).numpy(), pctr.reshape(-1), rtol=1e-5)
         assert_allclose(hidden.numpy(), plain_hidden.reshape(flat.size, -1), rtol=1e-4, atol=1e-5)
@@ -103,8 +102,8 @@ def test_pads_get_no_chance_and_change_nothing(ranker, requests, ads):
 
 
 def test_slot_zero_is_the_reference(ranker):
-    assert not ranker.model.slot[0].any()
-    assert ranker.model.slot[1].any()
+    assert not ranker.model.top.slot[0].any()
+    assert ranker.model.top.slot[1].any()
 
 
 def test_dropout_masks_keep_the_mean_and_are_the_steps_own(world):
