@@ -1,0 +1,291 @@
+"""Question: what are each model's best settings, when every model gets the same space and the same budget?
+
+``cs3bench tune`` replays the days of a log before its test days once per point of a search (``search``), for each model
+apart, and scores a point by its AUC on the last of those days. The winners go to a file that ``cs3bench offline``
+reads. The rankers come first: the towers that learn from a ranker are tuned on the log of the tuned one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from reports import arms, metrics
+from reports.studies.manifests import made_by, manifest
+from reports.studies.offline import READERS, OfflineConfig, read
+from reports.studies.replay import replay_ranker, replay_retriever, steps
+from reports.studies.search import Found, Point, Space, search
+from reports.studies.workers import Progress, compute_all, one_thread
+from simulator.config import Section
+from simulator.experiment import Cell, RunDirectory, plain, read_json, write_json
+from simulator.records import Impressions
+
+TOWER_SPACE = Space(
+    ladders={
+        "lr": (6.25e-5, 1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
+        "table_lr": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+        "hidden": ((64, 32), (128, 64), (256, 128), (512, 256)),
+        "dropout": (0.0, 0.1, 0.2, 0.3, 0.5),
+        "l2": (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2),
+    },
+    start={"lr": 1e-3, "table_lr": 0.03, "hidden": (256, 128), "dropout": 0.0, "l2": 1e-5},
+    natural=("dropout", "l2"),
+)
+RANKER_SPACE = Space(
+    ladders=dict(TOWER_SPACE.ladders) | {"hidden": ((64, 32, 64), (128, 64, 64), (256, 128, 64), (512, 256, 64))},
+    start=dict(TOWER_SPACE.start) | {"hidden": (256, 128, 64)},
+    natural=TOWER_SPACE.natural,
+)
+"""The same ladders; the last width is that of h_uv, which every ranker has in common."""
+MODELS = (
+    "@dnn", "dssm-bare", "dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cas+cts", "dssm+cas+cms", "dssm+cts+cms",
+    "dssm+cs3", "dssm-bare+cs3", "dssm-wide", "dat",
+)  # fmt: skip
+"""Rankers are spelled ``@name``."""
+
+
+class TuneConfig(Section):
+    """What is tuned.
+
+    Attributes:
+        data: name of a reader.
+        path: folder of the log.
+        models: arms, and rankers spelled ``@name``.
+        budget: points per model.
+        seed: of the models; no report uses it.
+        days: the last days before the test, on which points are scored.
+        label_wait: seconds from an impression to its label.
+        sync: seconds between publications.
+        retriever: what is the same for all towers and not searched: plain BCE here, see ``OfflineConfig``.
+    """
+
+    data: str = "kuairand"
+    path: str
+    models: tuple[str, ...] = Field(default=MODELS, min_length=1)
+    budget: int = Field(default=20, ge=1)
+    seed: int = 101
+    days: int = Field(default=4, ge=1)
+    label_wait: int = Field(default=1800, ge=0)
+    sync: int = Field(default=1800, gt=0)
+    retriever: dict[str, Any] = Field(default_factory=lambda: {"softmax": 0.0})
+
+    def offline(self) -> OfflineConfig:
+        """The same log as the offline study reads."""
+        return OfflineConfig(data=self.data, path=self.path, label_wait=self.label_wait, sync=self.sync)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One model's search.
+
+    Attributes:
+        cell: the seed and the model.
+        config: the run's.
+        root: the run directory.
+        identity: what the run is.
+        index: position of the cell in the progress file.
+    """
+
+    cell: Cell
+    config: TuneConfig
+    root: str
+    identity: dict[str, Any]
+    index: int
+
+
+def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, command: str = "") -> dict[str, Any]:
+    """Search for every model, or for those that are left, and write ``tuning.json`` and ``tuned.toml``.
+
+    Args:
+        config: what to tune.
+        out: the run directory.
+        jobs: worker processes.
+        quiet: no progress bar.
+        command: what was typed, for the record.
+
+    Returns:
+        The dict of ``tuning.json``.
+
+    Raises:
+        ValueError: for an unknown reader or model, or a log that cannot be read.
+    """
+    for model in config.models:
+        arms.parse(f"dssm{model}" if model.startswith("@") else model)
+    identity = {"kind": "tune", "config": config.model_dump(mode="json", exclude={"path"}), **made_by()}
+    run = RunDirectory(out, manifest(identity, command=command, seeds=[config.seed]))
+    cells = [Cell(world=config.seed, name=model) for model in config.models]
+    periods = sum(1 for _ in steps(fit_rows(config)[0], config.sync))
+    missing = [cell for cell in cells if not run.done(cell)]
+
+    def split(waiting: Sequence[Cell], running: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+        """A tower that learns from a ranker waits for the ranker's search."""
+        under_way = {cell.name for cell in running}
+        ready = [cell for cell in waiting if ranker_of(cell.name) not in under_way]
+        return ready, [cell for cell in waiting if cell not in ready]
+
+    compute_all(
+        run,
+        {
+            cell: (Task(cell=cell, config=config, root=str(run.root), identity=identity, index=i), len(cells))
+            for i, cell in enumerate(cells)
+            if cell in missing
+        },
+        compute,
+        cells=len(cells),
+        ticks=periods * config.budget * len(missing),
+        jobs=jobs,
+        label="tuning",
+        quiet=quiet,
+        split=split,
+    )
+    found = {cell.name: read_json(run.cell(cell) / "cell.json") for cell in cells}
+    results = {"schema": 1, "kind": "tune", "data": config.data, "budget": config.budget, "models": found}
+    write_json(out / "tuning.json", results)
+    aside = out / "tuned.toml.aside"
+    aside.write_text(spelled({model: one["best"] for model, one in found.items()}), encoding="utf-8")
+    aside.replace(out / "tuned.toml")
+    return results
+
+
+def ranker_of(model: str) -> str | None:
+    """The ranker whose hidden vectors a model reads, spelled ``@name``; None if it reads none."""
+    if model.startswith("@"):
+        return None
+    spelling = arms.parse(model)
+    return f"@{spelling.ranker}" if {"cms", "cs3"} & set(spelling.modifiers) else None
+
+
+def fit_rows(config: TuneConfig) -> tuple[Impressions, Any]:
+    """The rows before the test days, and which of them are scored: bool [n]."""
+    data = read(config.offline())
+    before = ~data.test
+    dates = data.date[before]
+    return data.impressions[before], np.isin(dates, np.unique(dates)[-config.days :])
+
+
+def compute(task: Task, cells: int) -> None:
+    """One model's search. Every point is kept, so that an interrupted search goes on where it was."""
+    progress = Progress(Path(task.root), cells, task.index)
+    progress.reset()
+    run = RunDirectory(Path(task.root), {"identity": task.identity})
+    space = RANKER_SPACE if task.cell.name.startswith("@") else TOWER_SPACE
+    points = Path(task.root) / "points" / task.cell.path
+    points.mkdir(parents=True, exist_ok=True)
+
+    def score(point: Point) -> float:
+        path = points / f"{'-'.join(map(str, point))}.json"
+        if not path.exists():
+            with one_thread():
+                write_json(path, {"auc": evaluate(task, space.values(point), progress)})
+        return float(read_json(path)["auc"] or np.nan)
+
+    found = search(space, score, task.config.budget)
+    with run.writing(task.cell) as out:
+        if task.cell.name.startswith("@"):
+            with one_thread():
+                log = ranked(task.config, task.cell.name[1:], space.values(found.best), progress)
+            np.savez(out / "log.npz", pctr=log.pctr, hidden=log.hidden)
+        write_json(out / "cell.json", described(space, found))
+
+
+def evaluate(task: Task, params: Mapping[str, Any], progress: Progress) -> float:
+    """AUC of one point on the scored days."""
+    config, name = task.config, task.cell.name
+    rows, scored = fit_rows(config)
+    if name.startswith("@"):
+        logit: Any = ranked(config, name[1:], params, progress).pctr
+    else:
+        spelling = arms.parse(name)
+        if ranker_of(name):
+            rows = of_tuned_ranker(task, rows, spelling.ranker)
+        horizon = {"horizon": config.label_wait + 2 * config.sync}
+        catalog = read(config.offline()).catalog
+        given = horizon | config.retriever | dict(params)
+        retriever = arms.make_retriever(spelling, catalog, config.seed, given, horizon)
+        logit = replay_retriever(rows, retriever, sync=config.sync, on_step=progress.tick)
+    return float(metrics.auc(logit[scored], rows.label[scored]))
+
+
+def ranked(config: TuneConfig, name: str, params: Mapping[str, Any], progress: Progress) -> Impressions:
+    """The rows before the test as a ranker left them."""
+    horizon = {"horizon": config.label_wait + 2 * config.sync}
+    catalog = read(config.offline()).catalog
+    ranker = arms.make_ranker(arms.parse(f"dssm@{name}"), catalog, config.seed, horizon | dict(params))
+    return replay_ranker(fit_rows(config)[0], ranker, sync=config.sync, on_step=progress.tick)
+
+
+def of_tuned_ranker(task: Task, rows: Impressions, ranker: str) -> Impressions:
+    """The rows with what the tuned ranker wrote on them.
+
+    Raises:
+        ValueError: if the run does not tune that ranker.
+    """
+    path = RunDirectory(Path(task.root), {"identity": task.identity}).cell(
+        Cell(world=task.cell.world, name=f"@{ranker}")
+    )
+    if not path.exists():
+        raise ValueError(
+            f"models == {list(task.config.models)}, must hold '@{ranker}', which {task.cell.name} learns from"
+        )
+    with np.load(path / "log.npz") as kept:
+        return replace(rows, pctr=kept["pctr"], hidden=kept["hidden"])
+
+
+def described(space: Space, found: Found) -> dict[str, Any]:
+    """A search as plain values."""
+    described: dict[str, Any] = plain(
+        {
+            "best": space.values(found.best),
+            "auc": found.tried[found.best],
+            "surrounded": found.surrounded,
+            "on_boundary": space.on_boundary(found.best),
+            "tried": [space.values(point) | {"auc": auc} for point, auc in found.tried.items()],
+        }
+    )
+    return described
+
+
+def spelled(best: Mapping[str, Mapping[str, Any]]) -> str:
+    """Winners as TOML, a table per model."""
+    tables = []
+    for model, params in best.items():
+        lines = [f'["{model}"]', *(f"{name} = {_toml(value)}" for name, value in params.items())]
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables) + "\n"
+
+
+def _toml(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else repr(value)
+
+
+def tuned(name: str) -> dict[str, dict[str, Any]]:
+    """The settings that are shipped for a log: model -> hyper-parameters; empty if it was never tuned on."""
+    path = Path(__file__).parent / "tuned" / f"{name}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def lines(results: Mapping[str, Any]) -> list[str]:
+    """The winners as the lines of a Markdown table."""
+    models = results["models"]
+    names = list(next(iter(models.values()))["best"])
+    text = [
+        f"| model | AUC | points | {' | '.join(names)} | neighbours all tried | at an end |",
+        f"|---|---|---|{'---|' * len(names)}---|---|",
+    ]
+    for model, one in models.items():
+        values = " | ".join(_toml(one["best"][name]) for name in names)
+        ends = ", ".join(one["on_boundary"]) or "no"
+        around = "yes" if one["surrounded"] else "no"
+        text.append(f"| `{model}` | {one['auc']:.4f} | {len(one['tried'])} | {values} | {around} | {ends} |")
+    return text
+
+
+def readers() -> Sequence[str]:
+    """Logs that can be tuned on."""
+    return list(READERS)
