@@ -2,6 +2,7 @@
 
 - ``shuffled``: every key reads another key's vectors. Their number, scale, drift and timing stay; what they know of the
   key goes. A mechanism that still gains gained by something else: width, noise, regularisation.
+- ``dnn_untrained``: a ranker that never learns: its hidden vectors know the pair and nothing of its clicks.
 - ``dssm_wide``: the floating-point operations that CS3 adds to the user tower, spent on wider layers instead.
 """
 
@@ -15,11 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines.dnn import dnn
 from baselines.dssm import dssm, side_widths
 from baselines.extras import Extras
+from baselines.ranker import OnlineRanker
 from baselines.tower import TowerConfig, TowerRetriever
 from simulator.keyed_random import subseed
-from simulator.records import Catalog
+from simulator.records import Catalog, Impressions, Keys, Ranked, Requests
 
 CAS_PASSES = 3
 """A layer that CAS wraps runs twice and has a gate of its own size."""
@@ -94,6 +97,41 @@ def derangement(n: int, draws: np.random.Generator) -> Tensor:
 def shuffled(**_: Any) -> Callable[[Extras, Catalog, int], Extras]:
     """Entry point ``shuffled``, a modifier of whatever extras the arm has: ``dssm+cs3+shuffled``."""
     return Shuffled
+
+
+class Untrained:
+    """A ranker as it was initialised, whatever it is shown.
+
+    Args:
+        ranker: what is wrapped.
+    """
+
+    def __init__(self, ranker: OnlineRanker) -> None:
+        self._ranker = ranker
+
+    def rank(self, requests: Requests, ads: Keys) -> Ranked:
+        """As the wrapped one does."""
+        return self._ranker.rank(requests, ads)
+
+    def update(self, impressions: Impressions) -> None:
+        """Learns nothing, counts nothing."""
+
+    def sync(self, now: int) -> None:
+        """As the wrapped one does."""
+        self._ranker.sync(now)
+
+    def snapshot(self) -> dict[str, Any]:
+        """As the wrapped one does."""
+        return self._ranker.snapshot()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As the wrapped one does."""
+        self._ranker.restore(state)
+
+
+def dnn_untrained(catalog: Catalog, seed: int, **params: Any) -> Untrained:
+    """Entry point ``dnn-untrained``: ``dnn`` without any training, for ``dssm+cms@dnn-untrained``."""
+    return Untrained(dnn(catalog, seed, **params))
 
 
 def mlp_flops(widths: tuple[int, ...]) -> int:

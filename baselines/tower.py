@@ -11,8 +11,10 @@ Letters: B rows, Q distinct requests, d tower width, A ads.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -215,6 +217,29 @@ class TowerRetriever:
         if self._index is None:
             self._index = self._encoded(self._all_ads)
         return self._index
+
+    @contextmanager
+    def disturbed(self, user: Callable[[Tensor], Tensor], item: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """In this block both served towers read what a function makes of their concatenated input [B, w].
+
+        The input is [embeddings; dense; extras]. Training and publication have no place in the block.
+        """
+        handles = [
+            cast(nn.Module, tower.layers).register_forward_pre_hook(lambda _, given, to=change: (to(given[0]),))
+            for tower, change in ((self.serving.user, user), (self.serving.item, item))
+        ]
+        self._index = None
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            self._index = None
+
+    def extra_widths(self) -> tuple[int, int]:
+        """Widths of the extras at the end of the user tower's and the item tower's input."""
+        slots = [slot for slot in (self.extras, self.auxiliary) if slot is not None]
+        return sum(slot.user_width for slot in slots), sum(slot.item_width for slot in slots)
 
     @torch.no_grad()
     def _encoded(self, ads: Keys) -> Tensor:

@@ -307,10 +307,32 @@ def paired_bootstrap(
         return np.bincount(drawn, minlength=units.size).astype(np.float64)[code]
 
     draws = np.array([difference(resample()) for _ in range(replicates)])
-    return _percentile(difference(np.ones(code.size)), draws[~np.isnan(draws)], level)
+    return from_draws(difference(np.ones(code.size)), draws, level)
 
 
-def _percentile(diff: float, draws: Floats, level: float) -> PairedBootstrap:
+def multiplicities(units: int, replicates: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """How often each of ``units`` is drawn in each resample of as many, uint8 [replicates, units].
+
+    Draw once and hand to the metrics of several models: their differences are paired then.
+
+    Raises:
+        ValueError: if a number is below 1.
+    """
+    if units < 1 or replicates < 1:
+        raise ValueError(f"units, replicates == {units}, {replicates}, must be at least 1")
+    drawn = [np.bincount(rng.integers(units, size=units), minlength=units) for _ in range(replicates)]
+    return np.minimum(drawn, 255).astype(np.uint8)
+
+
+def from_draws(diff: float, draws: Floats, level: float = 0.95) -> PairedBootstrap:
+    """Percentile interval and two-sided p of an effect from its values on the resamples.
+
+    Args:
+        diff: the effect on the whole.
+        draws: [replicates], the effect on each resample; NaN where it does not exist.
+        level: coverage of the interval.
+    """
+    draws = draws[~np.isnan(draws)]
     if draws.size == 0:
         return PairedBootstrap(diff, float("nan"), float("nan"), float("nan"), 0)
     lo, hi = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])

@@ -1,49 +1,67 @@
-"""Question: on a real log, does a tower with CS3 predict clicks better than the same tower without?
+"""Question: on a real log, does a tower with CS3 predict clicks better than the same tower without, and why?
 
-``cs3bench offline`` replays the log once per seed, test-then-train (``replay``), with every arm on the same rows, and
-measures AUC, GAUC and log loss on the test days. Beside the arms stand the ranker, which the towers learn from, and the
-smoothed averages, which they must beat. Days before the test are trained on in the same loop.
+``cs3bench offline`` replays the log once per seed, test-then-train (``replay``), with every arm on the same rows.
+Beside the eight cells of CAS x CTS x CMS stand the rankers, which the towers learn from, the smoothed averages, which
+they must beat, and the controls that tell whether a gain is CS3's: towers without counters, DAT, shuffled vectors, an
+untrained ranker, a wider tower. Each arm is scored in two modes: *prequential*, its state moves on through the test
+days, and *frozen*, its state stops before them. Every model has the settings that the same search found for it
+(``tune``).
 
-A cell is one seed and one ranker with its arms: it leaves the scores of every row, and a run that was interrupted goes
-on from the cells that it finds. Results are the same for any number of workers.
+A cell is one seed and one model; it leaves the scores of every row, and a run that was interrupted goes on from the
+cells that it finds. Results are the same for any number of workers.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
+import inspect
+import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.special import expit
 
-from reports import arms, metrics, statistics
-from reports.studies.averages import smoothed_averages
+from reports import arms
 from reports.studies.manifests import made_by, manifest
-from reports.studies.replay import replay_ranker, replay_retriever, steps
+from reports.studies.offline_results import Scored, assemble, lines
+from reports.studies.probes import (
+    SCALES,
+    Panel,
+    draw_panel,
+    frozen_logits,
+    frozen_scores,
+    logit_of,
+    noise_curve,
+    tau,
+)
+from reports.studies.replay import OnStep, Probe, replay_ranker, replay_retriever, steps
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
 from simulator.datasets.kuairand import KuaiRand, read_kuairand
-from simulator.experiment import Cell, RunDirectory, digest, plain, read_json, write_json
-from simulator.plugins import nearest
+from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.plugins import RANKERS, make, nearest
+from simulator.records import Impressions
 
 READERS = {"kuairand": read_kuairand}
-AVERAGES = {"averages: user + video": None, "averages: user + video + tab": "tab"}
-"""Row of the results -> context field that is averaged too."""
-MEASURES = ("auc", "gauc", "logloss")
-REPLICATES = 500
-"""Resamples of the bootstrap over users."""
+ARMS = (
+    "dssm-bare", "dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cas+cts", "dssm+cas+cms", "dssm+cts+cms", "dssm+cs3",
+    "dssm-bare+cs3", "dssm-wide", "dat", "dssm+cts+shuffled", "dssm+cms+shuffled", "dssm+cms@dnn-untrained",
+)  # fmt: skip
+NOISE_ARMS = ("dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cs3", "dat")
+FALLBACK = {"softmax": 0.0, "lr": 1e-3, "table_lr": 0.03}
+"""Settings of a tower that no search has been run for. No softmax terms here: they teach which video was clicked among
+others, and a row of this log has no others."""
+CONTROLS = ("shuffled",)
+"""Modifiers that take the settings of the arm without them: only one thing may differ."""
 
 Array = npt.NDArray[Any]
-Scores = dict[str, Array]
-"""Row of the results -> float32 [n], its logit of each row of the log."""
 
 
 class OfflineConfig(Section):
@@ -52,26 +70,34 @@ class OfflineConfig(Section):
     Attributes:
         data: name of a reader.
         path: folder of the log.
-        arms: spellings of the arms, each compared with the one before it.
+        arms: spellings of the arms.
+        rankers: rankers that stand above as a reference, besides those that an arm learns from.
         seeds: of the models' initialisation and negatives, a replay each; below 11 and from 101 on they chose settings.
         label_wait: seconds from an impression to its label.
         sync: seconds between publications.
-        retriever: hyper-parameters of the towers, where they differ from the defaults. No softmax terms here: they
-            teach which video was clicked among others, and a row of this log has no others; on 1 to 4 May (seeds 101,
-            102) plain BCE is 5.5 points of AUC better. Rates suited to one short pass, chosen on the same days.
+        tuned: take each model's own settings from the file of this log's search; ``FALLBACK`` where it has none.
+        retriever: hyper-parameters that overrule the towers' settings.
         modifiers: hyper-parameters of the modifiers.
-        ranker: hyper-parameters of the ranker.
+        ranker: hyper-parameters that overrule the rankers' settings.
+        noise: standard deviations of the noise curve; () for none.
+        noise_arms: arms that get one.
+        panel: requests of the test days on which the order of candidates is compared; 0 for none.
     """
 
     data: str = "kuairand"
     path: str
-    arms: tuple[str, ...] = Field(default=("dssm-bare", "dssm", "dssm+cs3"), min_length=1)
+    arms: tuple[str, ...] = Field(default=ARMS, min_length=1)
+    rankers: tuple[str, ...] = ()
     seeds: tuple[int, ...] = Field(default=(11, 12, 13, 14, 15), min_length=1)
     label_wait: int = Field(default=1800, ge=0)
     sync: int = Field(default=1800, gt=0)
-    retriever: dict[str, Any] = Field(default_factory=lambda: {"softmax": 0.0, "lr": 1e-3, "table_lr": 0.03})
+    tuned: bool = True
+    retriever: dict[str, Any] = Field(default_factory=dict)
     modifiers: dict[str, Any] = Field(default_factory=dict)
     ranker: dict[str, Any] = Field(default_factory=dict)
+    noise: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
+    noise_arms: tuple[str, ...] = NOISE_ARMS
+    panel: int = Field(default=200, ge=0)
 
     def digest(self) -> str:
         """Eight hex digits that name the study, wherever its log lies."""
@@ -83,7 +109,7 @@ class Task:
     """A cell to compute, with all that the worker needs to know.
 
     Attributes:
-        cell: the seed (in the place of a world) and the ranker.
+        cell: the seed (in the place of a world) and the model: an arm, or a ranker spelled ``@name``.
         config: the run's.
         root: the run directory.
         identity: what the run is.
@@ -116,13 +142,14 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
     """
     if jobs < 1:
         raise ValueError(f"jobs == {jobs}, must be at least 1")
-    groups = by_ranker(config.arms)
+    models = models_of(config)
     data = read(config)
     identity = identity_of(config, data)
     run = RunDirectory(out, manifest(identity, command=command, seeds=config.seeds))
-    cells = [Cell(world=seed, name=ranker) for seed in config.seeds for ranker in groups]
+    cells = [Cell(world=seed, name=model) for seed in config.seeds for model in models]
     _compute_missing(config, run, identity, cells, sum(1 for _ in steps(data.impressions, config.sync)), jobs, quiet)
-    results = assemble(config, data, [_load(run, seed, list(groups)) for seed in config.seeds])
+    scored = {model: [_load(run, Cell(world=seed, name=model)) for seed in config.seeds] for model in models}
+    results = assemble(study_of(config), data, scored)
     write_json(out / "results.json", results)
     seconds = {str(cell.path): read_json(run.cell(cell) / "timing.json")["seconds"] for cell in cells}
     write_json(out / "timing.json", {"wall_seconds": {"cells": seconds}, "jobs": jobs})
@@ -131,6 +158,32 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
 
     write_page(results, out)
     return results
+
+
+def models_of(config: OfflineConfig) -> list[str]:
+    """Rankers, spelled ``@name``, and then arms, each once.
+
+    Raises:
+        ValueError: for a spelling that cannot be made.
+    """
+    chain = list(dict.fromkeys(config.arms))
+    rankers = [arms.parse(spelling).ranker for spelling in chain]
+    for name in config.rankers:
+        make(name, RANKERS)
+    return [*(f"@{name}" for name in dict.fromkeys([*rankers, *config.rankers])), *chain]
+
+
+def study_of(config: OfflineConfig) -> dict[str, Any]:
+    """What the results say of the config."""
+    return {
+        "data": config.data,
+        "arms": list(dict.fromkeys(config.arms)),
+        "seeds": list(config.seeds),
+        "label_wait": config.label_wait,
+        "sync": config.sync,
+        "noise": list(config.noise),
+        "settings": settings(config),
+    }
 
 
 def read(config: OfflineConfig) -> KuaiRand:
@@ -158,20 +211,46 @@ def identity_of(config: OfflineConfig, data: KuaiRand) -> dict[str, Any]:
     return {
         "kind": "offline",
         "config": config.model_dump(mode="json", exclude={"path"}),
+        "settings": settings(config),
         "rows_sha256": rows.hexdigest(),
         **made_by(),
     }
 
 
-def by_ranker(spellings: Sequence[str]) -> dict[str, list[str]]:
-    """Arms that share a ranker. It learns from the log alone, so it is equal in all of them and runs once for all."""
-    groups: dict[str, list[str]] = {}
-    for spelling in dict.fromkeys(spellings):
-        groups.setdefault(arms.parse(spelling).ranker, []).append(spelling)
-    return groups
+# --- settings: each model's own, found by the same search ---
 
 
-# --- cells: one seed, one ranker, its arms ---
+@functools.cache
+def shipped(data: str) -> dict[str, dict[str, Any]]:
+    """The settings that the search found for the models of a log, by spelling; empty if there was no search."""
+    path = Path(__file__).parent / "tuned" / f"{data}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def settings(config: OfflineConfig) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters of each model of a study.
+
+    A control has the settings of the arm that it controls: ``dssm+cms@dnn-untrained`` and ``dssm+cms+shuffled`` those
+    of ``dssm+cms``, an untrained ranker those of the trained one. Only one thing may differ.
+    """
+    known = shipped(config.data) if config.tuned else {}
+    found = {}
+    for model in models_of(config):
+        if model.startswith("@"):
+            found[model] = known.get(model.removesuffix("-untrained"), {}) | config.ranker
+            continue
+        spelling = arms.parse(model)
+        plain = "+".join([spelling.backbone, *(m for m in spelling.modifiers if m not in CONTROLS)])
+        found[model] = FALLBACK | known.get(plain, {}) | config.retriever
+    return found
+
+
+def horizon(config: OfflineConfig) -> dict[str, int]:
+    """Rows are learned at the first step after their labels are ready: older versions are never wanted."""
+    return {"horizon": config.label_wait + 2 * config.sync}
+
+
+# --- cells: one seed, one model ---
 
 
 def _compute_missing(
@@ -188,237 +267,126 @@ def _compute_missing(
         for i, cell in enumerate(cells)
         if not run.done(cell)
     }
-    models = {ranker: 1 + len(group) for ranker, group in by_ranker(config.arms).items()}
+
+    def split(waiting: Sequence[Cell], under_way: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+        """An arm waits for the ranker of its seed, whose hidden vectors it reads."""
+        ready = [cell for cell in waiting if ranker_of(cell) not in under_way]
+        return ready, [cell for cell in waiting if cell not in ready]
+
     compute_all(
         run,
         {cell: (task, len(cells)) for cell, task in tasks.items()},
         compute,
         cells=len(cells),
-        ticks=periods * sum(models[cell.name] for cell in tasks),
+        ticks=periods * len(tasks),
         jobs=jobs,
         label="replaying",
         quiet=quiet,
+        split=split,
     )
 
 
+def ranker_of(cell: Cell) -> Cell | None:
+    """The cell of an arm's ranker; None for a ranker."""
+    return None if cell.name.startswith("@") else Cell(world=cell.world, name=f"@{arms.parse(cell.name).ranker}")
+
+
 def compute(task: Task, cells: int) -> None:
-    """Replay the log for one seed and the arms of one ranker, and leave the scores in the run directory."""
+    """Replay the log into one model and leave its scores in the run directory."""
     begin = time.perf_counter()
     progress = Progress(Path(task.root), cells, task.index)
     progress.reset()
     run = RunDirectory(Path(task.root), {"identity": task.identity})
     with one_thread():
-        scores = replayed(task.config, task.cell, progress)
+        replayed = _ranker if task.cell.name.startswith("@") else _arm
+        found = replayed(task, run, progress.tick)
     with run.writing(task.cell) as out:
-        for i, logit in enumerate(scores.values()):
-            np.save(out / f"{i}.npy", logit)
+        np.save(out / "prequential.npy", found.prequential)
+        np.save(out / "frozen.npy", found.frozen)
         write_json(out / "timing.json", {"seconds": time.perf_counter() - begin})
-        write_json(out / "cell.json", {"seed": task.cell.world, "models": list(scores)})
+        write_json(out / "cell.json", {"seed": task.cell.world, "tau": found.tau, "noise": found.noise})
 
 
-def replayed(config: OfflineConfig, cell: Cell, progress: Progress) -> Scores:
-    """The scores of a cell's ranker and arms. Models live one after another: memory holds the log and one of them."""
-    data, seed = read(config), cell.world
-    # Rows are learned at the first step after their labels are ready: older versions of what is read are never wanted.
-    horizon = {"horizon": config.label_wait + 2 * config.sync}
-    group = [arms.parse(name) for name in by_ranker(config.arms)[cell.name]]
-    own = cell.name == arms.DEFAULT_RANKER
-    ranker = arms.make_ranker(group[0], data.catalog, seed, (horizon if own else {}) | config.ranker)
-    log = replay_ranker(data.impressions, ranker, sync=config.sync, on_step=progress.tick)
-    del ranker
-    # The ranker's probability as a logit, so that every row of the results is one kind of number.
-    p = np.clip(log.pctr.astype(np.float64), 1e-7, 1 - 1e-7)
-    scores: Scores = {f"ranker {cell.name}": np.log(p / (1 - p)).astype(np.float32)}
-    for arm in group:
-        retriever = arms.make_retriever(arm, data.catalog, seed, horizon | config.retriever, horizon | config.modifiers)
-        scores[arm.name] = replay_retriever(log, retriever, sync=config.sync, on_step=progress.tick)
-        del retriever
-    return scores
-
-
-def _load(run: RunDirectory, seed: int, rankers: Sequence[str]) -> Scores:
-    scores: Scores = {}
-    for ranker in rankers:
-        folder = run.cell(Cell(world=seed, name=ranker))
-        try:
-            models = read_json(folder / "cell.json")["models"]
-            scores |= {model: np.load(folder / f"{i}.npy") for i, model in enumerate(models)}
-        except (OSError, EOFError, KeyError, ValueError) as error:
-            raise ValueError(f"{folder}: damaged ({error}); remove it to compute it again") from error
-    return scores
-
-
-# --- results ---
-
-
-def assemble(config: OfflineConfig, data: KuaiRand, scores: Sequence[Scores]) -> dict[str, Any]:
-    """The dict of ``results.json`` from the scores of every seed.
-
-    Args:
-        config: the run's.
-        data: the log.
-        scores: [seeds], in the order of ``config.seeds``.
-
-    Returns:
-        Plain numbers, lists and strings; None where a number does not exist.
-    """
+def _ranker(task: Task, run: RunDirectory, on_step: OnStep) -> Scored:
+    """Replay into a ranker; what it writes on the rows stays for the arms until the run is finished."""
+    config, data, name = task.config, read(task.config), task.cell.name[1:]
+    factory = make(name, RANKERS)
+    # A ranker that takes no settings is made without.
+    given = horizon(config) | settings(config)[task.cell.name] if takes_settings(factory) else {}
+    ranker = factory(data.catalog, task.cell.world, **given)
     log, test = data.impressions, data.test
-    columns = list(data.catalog.context)
-    floor = {
-        name: smoothed_averages(log, data.catalog.base_ctr, context=None if field is None else columns.index(field))
-        for name, field in AVERAGES.items()
-    }
-    models = [*[name for name in scores[0] if name.startswith("ranker ")], *dict.fromkeys(config.arms)]
-    by_name = {**{name: [logit] for name, logit in floor.items()}, **{m: [s[m] for s in scores] for m in models}}
-    kinds = dict.fromkeys(floor, "averages") | {m: "ranker" if m.startswith("ranker ") else "arm" for m in models}
-    measured = {
-        name: [measure(logit[test], log.label[test], log.user[test]) for logit in logits]
-        for name, logits in by_name.items()
-    }
-    dates = np.unique(data.date)
-    chain = list(dict.fromkeys(config.arms))
-    found: dict[str, Any] = plain(
-        {
-            "schema": 1,
-            "kind": "offline",
-            "data": {"name": config.data, **described(data)},
-            "seeds": list(config.seeds),
-            "label_wait": config.label_wait,
-            "sync": config.sync,
-            "rows": [
-                {
-                    "name": name,
-                    "kind": kinds[name],
-                    **{key: over_seeds([values[key] for values in found]) for key in MEASURES},
-                }
-                for name, found in measured.items()
-            ],
-            "contrasts": [
-                contrast(control, treatment, by_name, measured, data)
-                for control, treatment in itertools.pairwise(chain)
-            ],
-            "by_day": {
-                "date": dates.tolist(),
-                "test": [bool(day) for day in dates >= data.date[test].min()] if test.any() else [False] * len(dates),
-                "rows": [int((data.date == day).sum()) for day in dates],
-                "auc": {name: daily_auc(logits, data, dates) for name, logits in by_name.items()},
-            },
-        }
+    kept: dict[str, Any] = {"frozen": np.zeros(0, dtype=np.float32), "panel": None}
+
+    def look(model: Any) -> None:
+        kept["frozen"] = frozen_logits(model, log[test])
+        if config.panel:
+            kept["panel"] = draw_panel(model, log, test, data.catalog.ads.rows, config.panel, seed=0)
+
+    log = replay_ranker(log, ranker, sync=config.sync, on_step=on_step, probe=_before_test(test, look))
+    panel = {f"panel_{field}": value for field, value in kept["panel"]._asdict().items()} if kept["panel"] else {}
+    folder = run.work(task.cell)
+    aside = folder / f"log.{os.getpid()}.aside"
+    with aside.open("wb") as file:
+        np.savez(file, pctr=log.pctr, hidden=log.hidden, **panel)
+    aside.replace(folder / "log.npz")
+    return Scored(prequential=logit_of(log.pctr), frozen=kept["frozen"], tau=None, noise={})
+
+
+def _arm(task: Task, run: RunDirectory, on_step: OnStep) -> Scored:
+    """Replay into a retriever the rows as the ranker left them."""
+    config, data = task.config, read(task.config)
+    log, panel = _ranked(task, run)
+    spelling, test = arms.parse(task.cell.name), data.test
+    retriever = arms.make_retriever(
+        spelling,
+        data.catalog,
+        task.cell.world,
+        horizon(config) | settings(config)[task.cell.name],
+        horizon(config) | config.modifiers,
     )
-    return found
+    kept: dict[str, Any] = {"frozen": np.zeros(0, dtype=np.float32), "tau": None, "noise": {}}
+
+    def look(model: Any) -> None:
+        kept["frozen"] = frozen_scores(model, log[test])
+        if panel is not None:
+            kept["tau"] = tau(model, log, panel)
+        if config.noise and task.cell.name in config.noise_arms:
+            kept["noise"] = noise_curve(model, log[test], config.noise, SCALES, task.cell.world)
+
+    scores = replay_retriever(log, retriever, sync=config.sync, on_step=on_step, probe=_before_test(test, look))
+    return Scored(prequential=scores, **kept)
 
 
-def measure(logit: Array, label: Array, user: Array) -> dict[str, float]:
-    """AUC, GAUC by user and log loss of rows [n]."""
-    grouped = metrics.gauc(logit, label, user)
-    return {
-        "auc": metrics.auc(logit, label),
-        "gauc": grouped.value,
-        "logloss": metrics.logloss(expit(logit.astype(np.float64)), label),
-    }
+def _before_test(test: Array, look: Any) -> Probe | None:
+    return Probe(int(np.flatnonzero(test)[0]), look) if test.any() else None
 
 
-def over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """Mean with its t interval over seeds; no interval with one value."""
-    known = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(known).all():
-        return {"mean": None, "ci": None, "per_seed": list(values)}
-    around = statistics.paired_difference(np.zeros_like(known), known)
-    return {"mean": around.effect, "ci": [around.lo, around.hi], "per_seed": list(values)}
+def _ranked(task: Task, run: RunDirectory) -> tuple[Impressions, Panel | None]:
+    """The log as the arm's ranker left it, and the ranker's panel. Replayed again where it was cleared away."""
+    ranker = ranker_of(task.cell)
+    assert ranker is not None
+    path = run.work(ranker) / "log.npz"
+    if not path.exists():
+        _ranker(replace(task, cell=ranker), run, lambda _: None)
+    with np.load(path) as kept:
+        log = replace(read(task.config).impressions, pctr=kept["pctr"], hidden=kept["hidden"])
+        panel = Panel(*(kept[f"panel_{field}"] for field in Panel._fields)) if "panel_row" in kept else None
+    return log, panel
 
 
-def contrast(
-    control: str,
-    treatment: str,
-    scores: Mapping[str, Sequence[Array]],
-    measured: Mapping[str, Sequence[Mapping[str, float]]],
-    data: KuaiRand,
-) -> dict[str, Any]:
-    """Treatment minus control: paired over seeds, and (AUC) over users, who are the larger source of chance.
-
-    Seeds tell what another initialisation would have given on the same test rows. Users tell what other users would
-    have given: the logits are averaged over seeds and whole users are resampled.
-    """
-    found: dict[str, Any] = {"control": control, "treatment": treatment, "n_seeds": len(measured[control])}
-    for key in MEASURES:
-        before, after = ([values[key] for values in measured[name]] for name in (control, treatment))
-        if not np.isfinite([before, after]).all():
-            found[key] = None
-            continue
-        paired = statistics.paired_difference(before, after)
-        found[key] = {"effect": paired.effect, "ci": [paired.lo, paired.hi], "p": paired.p}
-    test = data.test
-    label, user = data.impressions.label[test], data.impressions.user[test]
-    without, with_it = (np.mean([logit[test] for logit in scores[name]], axis=0) for name in (control, treatment))
-    resampled = statistics.paired_bootstrap(
-        metrics.auc_by_weight, without, with_it, label, user, REPLICATES, np.random.default_rng(0)
-    )
-    found["users"] = {"effect": resampled.diff, "ci": [resampled.lo, resampled.hi], "p": resampled.p}
-    return found
+def takes_settings(factory: Any) -> bool:
+    """Whether a factory takes hyper-parameters as keywords."""
+    return any(p.kind == p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
 
 
-def daily_auc(logits: Sequence[Array], data: KuaiRand, dates: Array) -> dict[str, list[float | None]]:
-    """AUC of each day, mean over seeds with its t interval."""
-    days = [data.date == day for day in dates]
-    label = data.impressions.label
-    found = [over_seeds([metrics.auc(logit[day], label[day]) for logit in logits]) for day in days]
-    lows, highs = ([None if one["ci"] is None else one["ci"][end] for one in found] for end in (0, 1))
-    return {"mean": [one["mean"] for one in found], "lo": lows, "hi": highs}
+def _load(run: RunDirectory, cell: Cell) -> Scored:
+    folder = run.cell(cell)
+    try:
+        found = read_json(folder / "cell.json")
+        scores, frozen = (np.load(folder / f"{mode}.npy") for mode in ("prequential", "frozen"))
+        return Scored(prequential=scores, frozen=frozen, tau=found["tau"], noise=found["noise"])
+    except (OSError, EOFError, KeyError, ValueError) as error:
+        raise ValueError(f"{folder}: damaged ({error}); remove it to compute it again") from error
 
 
-def described(data: KuaiRand) -> dict[str, Any]:
-    """The log in numbers: sizes, what was dropped and why."""
-    report, test = data.report, data.test
-    return {
-        "users": data.catalog.users.rows,
-        "videos": data.catalog.ads.rows,
-        "rows": report.rows,
-        "duplicates": report.duplicates,
-        "earlier": report.earlier,
-        "kept": report.kept,
-        "train_rows": int((~test).sum()),
-        "test_rows": int(test.sum()),
-        "click_rate": report.click_rate,
-        "gauc_covered": _covered(data),
-        "history": report.history_source,
-        "malformed": [
-            {"file": m.file, "kind": m.kind, "count": m.count, "lines": list(m.lines)} for m in report.malformed
-        ],
-    }
-
-
-def _covered(data: KuaiRand) -> float:
-    """Share of the test rows whose user has both a click and none among them: what GAUC is about."""
-    label, user = data.impressions.label[data.test], data.impressions.user[data.test]
-    return metrics.gauc(np.zeros(label.size), label, user).covered
-
-
-def lines(results: Mapping[str, Any]) -> list[str]:
-    """The results as the lines of a table for a terminal: means with 95 % intervals over seeds, then the contrasts."""
-
-    def spelled(value: Mapping[str, Any]) -> str:
-        if value["mean"] is None:
-            return "n/a"
-        ends = [end for end in value["ci"] or () if end is not None]
-        return f"{value['mean']:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
-
-    data = results["data"]
-    width = max(len(row["name"]) for row in results["rows"]) + 2
-    text = [
-        f"{data['name']}: {data['test_rows']:,} test rows after {data['train_rows']:,}; "
-        f"{data['duplicates']:,} duplicates dropped, {sum(m['count'] for m in data['malformed']):,} malformed",
-        " " * width + "".join(f"{title:<26}" for title in ("AUC", "GAUC", "log loss")).rstrip(),
-    ]
-    text += [
-        (f"{row['name']:<{width}}" + "".join(f"{spelled(row[key]):<26}" for key in MEASURES)).rstrip()
-        for row in results["rows"]
-    ]
-    for pair in results["contrasts"]:
-        users = pair["users"]
-        if users["ci"][0] is not None:
-            # The estimate and its interval belong together: logits averaged over seeds, users resampled.
-            text.append(
-                f"{pair['treatment']} - {pair['control']}: AUC of the mean logits {users['effect']:+.4f}, "
-                f"95 % over users [{users['ci'][0]:+.4f}, {users['ci'][1]:+.4f}]"
-            )
-    return text
+__all__ = ["ARMS", "READERS", "OfflineConfig", "lines", "read", "run"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,18 @@ from simulator.records import Floats, Impressions, Requests
 
 OnStep = Callable[[int], None]
 """Told how many rows each step had."""
+
+
+class Probe(NamedTuple):
+    """A look at a model in the middle of a replay, which must leave it as it was.
+
+    Attributes:
+        row: the look comes right after the publication that precedes this row.
+        look: what is done with the model, whose published state is frozen as long as that takes.
+    """
+
+    row: int
+    look: Callable[[Any], None]
 
 
 class Step(NamedTuple):
@@ -63,7 +75,9 @@ def steps(log: Impressions, sync: int) -> Iterator[Step]:
         learned = ready
 
 
-def replay_ranker(log: Impressions, ranker: Ranker, *, sync: int, on_step: OnStep | None = None) -> Impressions:
+def replay_ranker(
+    log: Impressions, ranker: Ranker, *, sync: int, on_step: OnStep | None = None, probe: Probe | None = None
+) -> Impressions:
     """Replay a log into a ranker, test-then-train.
 
     Args:
@@ -71,6 +85,7 @@ def replay_ranker(log: Impressions, ranker: Ranker, *, sync: int, on_step: OnSte
         ranker: sees no label later than the time of the row that it scores.
         sync: seconds between two publications.
         on_step: told of each step.
+        probe: a look at the ranker on the way.
 
     Returns:
         The log with ``pctr`` float32 [n] and ``hidden`` float16 [n, H] as they were when each row was shown.
@@ -84,6 +99,8 @@ def replay_ranker(log: Impressions, ranker: Ranker, *, sync: int, on_step: OnSte
         if learn.stop > learn.start:
             ranker.update(replace(log[learn], pctr=pctr[learn], hidden=hidden[learn]))
         ranker.sync(now)
+        if probe is not None and show.start <= probe.row < show.stop:
+            probe.look(ranker)
         ranked = ranker.rank(requests_of(log[show]), log.ad[show, None])
         if hidden.shape[1] != ranked.hidden.shape[2]:
             hidden = np.zeros((len(log), ranked.hidden.shape[2]), dtype=np.float16)
@@ -93,7 +110,9 @@ def replay_ranker(log: Impressions, ranker: Ranker, *, sync: int, on_step: OnSte
     return replace(log, pctr=pctr, hidden=hidden)
 
 
-def replay_retriever(log: Impressions, retriever: Retriever, *, sync: int, on_step: OnStep | None = None) -> Floats:
+def replay_retriever(
+    log: Impressions, retriever: Retriever, *, sync: int, on_step: OnStep | None = None, probe: Probe | None = None
+) -> Floats:
     """Replay a ranked log into a retriever, test-then-train.
 
     Args:
@@ -101,6 +120,7 @@ def replay_retriever(log: Impressions, retriever: Retriever, *, sync: int, on_st
         retriever: sees no label later than the time of the row that it scores.
         sync: seconds between two publications.
         on_step: told of each step.
+        probe: a look at the retriever on the way.
 
     Returns:
         float32 [n], its logit of each row when the row was shown.
@@ -113,6 +133,8 @@ def replay_retriever(log: Impressions, retriever: Retriever, *, sync: int, on_st
         if learn.stop > learn.start:
             retriever.update(replace(log[learn], logit=logit[learn]))
         retriever.sync(now)
+        if probe is not None and show.start <= probe.row < show.stop:
+            probe.look(retriever)
         logit[show] = retriever.score(requests_of(log[show]), log.ad[show, None])[:, 0]
         if on_step is not None:
             on_step(show.stop - show.start)

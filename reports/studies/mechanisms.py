@@ -1,0 +1,67 @@
+"""A verdict per mechanism: is the paper's claim for CAS, CTS and CMS supported on this log?
+
+The rule is written before the run. A mechanism is *supported* when adding it to ``dssm`` raises AUC (95 % over users,
+Benjamini-Hochberg over all arms) and it beats each of its own controls too: then the gain is its own and not that of
+width, of noise or of any old vector. It is *not supported* when its interval rules out a gain of ``WORTH`` AUC or more.
+Everything else is *undecided*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WORTH = 0.001
+"""AUC; a thousandth is the least gain that click-prediction papers and teams commonly call one."""
+LEVEL = 0.05
+CONTROLS = {
+    "cas": ("dssm-wide",),
+    "cts": ("dssm+cts+shuffled", "dat"),
+    "cms": ("dssm+cms+shuffled", "dssm+cms@dnn-untrained"),
+    "cs3": (),
+}
+"""What a mechanism must beat besides ``dssm``."""
+
+
+def verdicts(contrasts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The verdicts that the comparisons of a study allow, in the order of ``CONTROLS``.
+
+    Args:
+        contrasts: with ``control``, ``treatment`` and, over users, ``effect``, ``ci`` and ``q`` or ``p``.
+
+    Returns:
+        Per mechanism: ``mechanism``, ``word``, ``reason``.
+    """
+    known = {(pair["control"], pair["treatment"]): pair["users"] for pair in contrasts}
+    found = []
+    for mechanism, controls in CONTROLS.items():
+        arm = f"dssm+{mechanism}"
+        gain = known.get(("dssm", arm))
+        if gain is not None:
+            against = {control: known[control, arm] for control in controls if (control, arm) in known}
+            missing = [control for control in controls if (control, arm) not in known]
+            found.append({"mechanism": mechanism, **judged(gain, against, missing)})
+    return found
+
+
+def judged(
+    gain: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]], missing: Sequence[str]
+) -> dict[str, str]:
+    """Word and reason from a gain over ``dssm``, the gains over the controls, and the controls that were not run."""
+    effect = f"AUC {gain['effect']:+.4f} [{gain['ci'][0]:+.4f}, {gain['ci'][1]:+.4f}] over dssm"
+    over = [
+        f"{one['effect']:+.4f} [{one['ci'][0]:+.4f}, {one['ci'][1]:+.4f}] over {name}" for name, one in controls.items()
+    ]
+    reason = ", ".join([effect, *over])
+    if gain["ci"][1] < WORTH:
+        return {"word": "not supported", "reason": f"{reason}: a gain of {WORTH} or more is ruled out."}
+    proven = gain["ci"][0] > 0 and gain.get("q", gain["p"]) <= LEVEL
+    if not proven:
+        return {"word": "undecided", "reason": f"{reason}: neither a gain nor its absence is shown."}
+    unbeaten = [name for name, one in controls.items() if not one["ci"][0] > 0]
+    if unbeaten or missing:
+        doubt = ", ".join(
+            [*(f"{name} is not beaten" for name in unbeaten), *(f"{name} was not run" for name in missing)]
+        )
+        return {"word": "undecided", "reason": f"{reason}: a gain, but {doubt}."}
+    return {"word": "supported", "reason": f"{reason}: a gain, and its own."}
