@@ -1,13 +1,18 @@
-"""Delimited text -> columns, without losing a row in silence: what is malformed is counted and named by its line."""
+"""Delimited text -> columns, block by block, with no row lost in silence: what is malformed is counted and named.
+
+Two doors. :func:`scan` is for logs: plain lines without quotes, of which a few columns are wanted; memory holds one
+block of lines, whatever the length of the file. :func:`column_blocks` is for feature files, where quotes count.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
@@ -16,8 +21,16 @@ from simulator.records import Flags, Ints, Money
 
 NAMED = 20
 """Lines that a report names per kind; the rest is only counted."""
-_NEVER = "\x1f"
-"""A delimiter that no line holds: a line then is one column."""
+BLOCK = 1 << 20
+"""Bytes of text that are read at a time."""
+LONGEST = 16 << 20
+"""Bytes beyond which a line is taken for a sign that the file is not text."""
+WIDTH = "wrong number of columns"
+"""Kind of a line that cannot be cut into its columns."""
+PLAIN = "not plain text"
+"""Kind of a line that holds bytes which are not ASCII: a log of numbers has none."""
+
+Prints = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,71 +50,208 @@ class Malformed:
     lines: tuple[int, ...]
 
 
+class Chunk(NamedTuple):
+    """Some lines of a log.
+
+    Attributes:
+        file: place of its file among those scanned.
+        line: int64 [n], line numbers.
+        prints: uint64 [n, 2], equal for lines that are equal in every byte; see :func:`fingerprints`.
+        plain: bool [n], lines of ASCII.
+        whole: bool [n], lines that are plain and have as many columns as the header.
+        cells: strings [m] per wanted column, of the m whole lines.
+    """
+
+    file: int
+    line: Ints
+    prints: Prints
+    plain: Flags
+    whole: Flags
+    cells: list[pa.Array]
+
+
 def malformed(file: str, kind: str, lines: Ints) -> list[Malformed]:
-    """A report of the rows at ``lines``; empty if there are none."""
+    """A report of the rows at ``lines``, in the order given; empty if there are none."""
     if lines.size == 0:
         return []
     return [Malformed(file=file, kind=kind, count=int(lines.size), lines=tuple(lines[:NAMED].tolist()))]
 
 
-def read_lines(path: Path) -> pa.ChunkedArray:
-    """The lines of a text file, gzipped or not, header included; carriage returns are cut off.
+class Tally:
+    """Malformed rows of one file, counted as they are met, in order of their lines."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._count: dict[str, int] = {}
+        self._lines: dict[str, list[int]] = {}
+
+    def add(self, kind: str, lines: Ints) -> None:
+        """Count the rows at ``lines``."""
+        self._count[kind] = self._count.get(kind, 0) + int(lines.size)
+        named = self._lines.setdefault(kind, [])
+        named += lines[: NAMED - len(named)].tolist()
+
+    def sift(self, lines: Ints, flaws: Mapping[str, Flags]) -> Flags:
+        """Count rows [n] that have a flaw, each for its first -> bool [n], those that have none."""
+        good = np.ones(lines.size, dtype=bool)
+        for kind, bad in flaws.items():
+            self.add(kind, lines[good & bad])
+            good &= ~bad
+        return good
+
+    @property
+    def found(self) -> list[Malformed]:
+        """What was counted, by kind."""
+        return [
+            Malformed(file=self._file, kind=kind, count=count, lines=tuple(self._lines[kind]))
+            for kind, count in self._count.items()
+            if count
+        ]
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    """Files that fit the pattern, one per stem (plain text before gzip), by name."""
+    both = {p.name.removesuffix(".gz"): p for p in [*folder.glob(pattern + ".gz"), *folder.glob(pattern)]}
+    return [both[name] for name in sorted(both)]
+
+
+def one_file(folder: Path, name: str) -> Path:
+    """The file of that name, gzipped or not; the plain name if there is none."""
+    return next(iter(files(folder, name)), folder / name)
+
+
+def header_of(path: Path, delimiter: str = ",") -> list[str]:
+    """Column names as they stand in the file's first line; :func:`cleaned` says what they mean.
 
     Raises:
         ValueError: one line naming the file, if it is missing, empty or damaged.
     """
-    return pc.utf8_rtrim(_table(path, _NEVER, ["line"]).column("line"), characters="\r")
+    for text in _texts(path, BLOCK):
+        line = text[: text.index(b"\n")]
+        return line.decode("utf-8-sig", errors="replace").rstrip("\r").split(delimiter)
+    raise ValueError(f"{path}: not readable (empty, not even a header)")
 
 
-def read_columns(path: Path, names: Sequence[str]) -> tuple[dict[str, pa.ChunkedArray], Ints, list[Malformed]]:
-    """Columns of a comma-separated file as strings (blank is ""), quotes understood.
+def cleaned(name: str) -> str:
+    """A column's name without blanks around it, quotes, and the ``table.`` that exports from Hive put before it."""
+    return name.strip().strip('"').rsplit(".", 1)[-1]
+
+
+def scan(
+    paths: Sequence[Path], names: Sequence[str], delimiter: str = ",", *, prints: bool = True, block: int = BLOCK
+) -> Iterator[Chunk]:
+    """The lines of the files one after another, some at a time.
+
+    Args:
+        paths: gzipped or not; all with the same header.
+        names: the columns wanted; no other is looked at.
+        delimiter: between columns; quotes mean nothing.
+        prints: whether lines are to be told apart; their prints are 0 if not.
+        block: bytes of text that are read at a time.
+
+    Raises:
+        ValueError: one line naming the file, if it is missing, empty, damaged, lacks a column or has another header
+            than the first one.
+    """
+    first = header_of(paths[0], delimiter)
+    places = [_place(paths[0], first, name) for name in names]
+    for i, path in enumerate(paths):
+        if i and header_of(path, delimiter) != first:
+            raise ValueError(f"{path}: header differs from that of {paths[0].name}")
+        begin = 1
+        for text in _texts(path, block):
+            chunk = _chunk(i, begin, text, len(first), places, delimiter, prints)
+            begin += chunk.line.size
+            # The header is the first line of the first block.
+            yield chunk if begin - chunk.line.size > 1 else _without_header(chunk)
+
+
+def column_blocks(
+    path: Path, names: Sequence[str], delimiter: str = ",", *, quotes: bool = True
+) -> Iterator[tuple[dict[str, pa.Array], Ints, Ints]]:
+    """Columns of a feature file as strings (blank is ""), some rows at a time.
 
     Args:
         path: gzipped or not, with a header.
         names: the columns wanted; no other is converted.
+        delimiter: between columns.
+        quotes: whether a cell may stand in quotes.
 
-    Returns:
-        name -> strings [rows]; int64 [rows], the line that each row stands in; rows with a wrong number of columns.
+    Yields:
+        name -> strings [n]; int64 [n], the line that each row stands in; int64, lines met on the way that have a wrong
+        number of columns (the last block may have no row and only those).
 
     Raises:
         ValueError: one line naming the file, if it is missing, empty, damaged or lacks a column.
     """
+    header = header_of(path, delimiter)
+    wanted = [header[_place(path, header, name)] for name in names]
     wrong: list[int] = []
 
     def skip(row: pv.InvalidRow) -> str:
         wrong.append(row.number)
         return "skip"
 
-    table = _table(path, ",", None, wanted=list(names), on_invalid=skip)
-    refused = np.array(wrong, dtype=np.int64)
-    total = table.num_rows + refused.size
-    lines = np.setdiff1d(np.arange(2, total + 2), refused)
-    if table.num_rows == 0:
-        raise ValueError(f"{path}: no rows, must hold at least one below its header")
-    found = malformed(path.name, "wrong number of columns", refused)
-    return {name: table.column(name) for name in names}, lines, found
+    at, told = 2, 0
+    for batch in _batches(path, wanted, delimiter, quotes, skip):
+        known = np.array(wrong, dtype=np.int64)
+        ahead = np.arange(at, at + batch.num_rows + int((known >= at).sum()))
+        lines = np.setdiff1d(ahead, known, assume_unique=True)[: batch.num_rows]
+        at = int(lines[-1]) + 1 if lines.size else at
+        yield {name: batch.column(i) for i, name in enumerate(names)}, lines, known[told:]
+        told = known.size
+    if len(wrong) > told:
+        yield {name: pa.array([], pa.string()) for name in names}, np.zeros(0, np.int64), np.array(wrong[told:])
 
 
-def split_columns(lines: pa.ChunkedArray, width: int, places: Sequence[int]) -> tuple[list[pa.Array], Flags]:
-    """Lines without quotes [n] cut at commas.
+def split_columns(lines: pa.Array, width: int, places: Sequence[int], delimiter: str = ",") -> tuple[list[Any], Flags]:
+    """Lines without quotes [n] cut at their delimiters.
 
     Args:
         lines: strings [n].
         width: columns that a whole line has.
         places: which of them are wanted.
+        delimiter: between columns.
 
     Returns:
         strings [m] per place, of the lines that have ``width`` columns; bool [n], which those are.
     """
-    cells = pc.split_pattern(lines.combine_chunks(), ",")
+    cells = pc.split_pattern(lines, delimiter)
     whole = pc.equal(pc.list_value_length(cells), width)
-    kept = cells.filter(whole)
-    flat = kept.flatten()
+    flat = cells.filter(whole).flatten()
     return [flat.take(pa.array(np.arange(at, len(flat), width))) for at in places], np.asarray(whole, dtype=bool)
+
+
+def fingerprints(text: npt.NDArray[np.uint8], starts: Ints) -> Prints:
+    """Two hashes of each line: the sum of mixed words of 8 bytes, each mixed with its place, and of the line's length.
+
+    Two given lines that differ share both with probability of about 2^-128, so equal prints are taken for equal lines.
+
+    Args:
+        text: bytes [t] of the lines, one after another, without their ends.
+        starts: [n + 1], where each line begins, and t.
+
+    Returns:
+        uint64 [n, 2].
+    """
+    length = np.diff(starts)
+    words = (length + 7) // 8
+    first = np.concatenate([[0], np.cumsum(words)])
+    padded = np.zeros(int(first[-1]) * 8, dtype=np.uint8)
+    padded[np.arange(text.size) + np.repeat(first[:-1] * 8 - starts[:-1], length)] = text
+    place = (np.arange(first[-1]) - np.repeat(first[:-1], words)).astype(np.uint64)
+    prints = np.empty((length.size, 2), dtype=np.uint64)
+    for i in range(2):
+        mixed = _mixed(padded.view(np.uint64) ^ _mixed(place * np.uint64(2) + np.uint64(i)))
+        sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(mixed, dtype=np.uint64)])
+        prints[:, i] = sums[first[1:]] - sums[first[:-1]] + _mixed(length.astype(np.uint64))
+    return prints
 
 
 def integers(column: Any) -> tuple[Ints, Flags]:
     """Strings [n] -> int64 [n] (0 where it is none) and bool [n], where it is a whole number."""
+    if pc.all(pc.and_(pc.ascii_is_decimal(column), pc.less(pc.binary_length(column), 19))).as_py():
+        return np.asarray(pc.cast(column, pa.int64())), np.ones(len(column), dtype=bool)
     good = pc.match_substring_regex(column, r"^-?[0-9]{1,18}$")
     values = pc.cast(pc.if_else(good, column, "0"), pa.int64())
     return np.asarray(values), np.asarray(good, dtype=bool)
@@ -115,28 +265,88 @@ def reals(column: Any) -> tuple[Money, Flags]:
     return values, np.asarray(pc.or_(blank, number), dtype=bool)
 
 
-def _table(
-    path: Path, delimiter: str, names: list[str] | None, wanted: list[str] | None = None, on_invalid: Any = None
-) -> pa.Table:
-    """The file as a table of strings, block by block; every physical line counts, empty ones too."""
-    columns = names or wanted or []
+def _place(path: Path, header: Sequence[str], name: str) -> int:
+    names = [cleaned(column) for column in header]
+    if name not in names:
+        raise ValueError(f"{path}: no column {name!r} in its header")
+    return names.index(name)
+
+
+def _texts(path: Path, block: int) -> Iterator[bytes]:
+    """The bytes of a file, cut after a line's end; the last line gets one if it has none."""
+    rest = b""
     try:
         with pa.input_stream(str(path), compression="detect") as stream:
-            reader = pv.open_csv(
-                stream,
-                read_options=pv.ReadOptions(use_threads=False, column_names=names),
-                parse_options=pv.ParseOptions(
-                    delimiter=delimiter,
-                    quote_char='"' if names is None else False,
-                    ignore_empty_lines=False,
-                    invalid_row_handler=on_invalid,
-                ),
-                convert_options=pv.ConvertOptions(
-                    include_columns=wanted, column_types=dict.fromkeys(columns, pa.string())
-                ),
-            )
-            return reader.read_all()
+            while new := stream.read(block):
+                text = rest + new
+                cut = text.rfind(b"\n") + 1
+                rest = text[cut:]
+                if len(rest) > LONGEST:
+                    raise ValueError(f"{path}: not readable (a line of more than {LONGEST:,} bytes)")
+                if cut:
+                    yield text[:cut]
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]})") from error
+    if rest:
+        yield rest + b"\n"
+
+
+def _chunk(
+    file: int, begin: int, text: bytes, width: int, places: Sequence[int], delimiter: str, told_apart: bool
+) -> Chunk:
+    raw = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero(raw == ord("\n"))
+    kept = raw != ord("\n")
+    # Windows' line ends: the carriage return before the end is no part of the line.
+    windows = (np.diff(ends, prepend=-1) > 1) & (raw[ends - 1] == ord("\r"))
+    kept[ends[windows] - 1] = False
+    bytes_ = raw[kept]
+    starts = np.concatenate([[0], np.cumsum(np.diff(ends, prepend=-1) - 1 - windows)])
+    foreign = bytes_ > 127
+    plain = np.ones(ends.size, dtype=bool)
+    prints = fingerprints(bytes_, starts) if told_apart else np.zeros((ends.size, 2), dtype=np.uint64)
+    if foreign.any():
+        seen = np.concatenate([[0], np.cumsum(foreign)])
+        plain = seen[starts[1:]] == seen[starts[:-1]]
+        bytes_ = np.where(foreign, ord("?"), bytes_).astype(np.uint8)
+    lines = pa.StringArray.from_buffers(ends.size, pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(bytes_))
+    cells, whole = split_columns(lines.filter(pa.array(plain)), width, places, delimiter)
+    understood = plain.copy()
+    understood[plain] = whole
+    return Chunk(file, np.arange(begin, begin + ends.size), prints, plain, understood, cells)
+
+
+def _without_header(chunk: Chunk) -> Chunk:
+    cells = [cell[int(chunk.whole[0]) :] for cell in chunk.cells]
+    return Chunk(chunk.file, chunk.line[1:], chunk.prints[1:], chunk.plain[1:], chunk.whole[1:], cells)
+
+
+def _batches(path: Path, wanted: list[str], delimiter: str, quotes: bool, skip: Any) -> Iterator[pa.RecordBatch]:
+    """The rows of a feature file as strings; every physical line counts, empty ones too."""
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            yield from pv.open_csv(
+                stream,
+                read_options=pv.ReadOptions(use_threads=False, block_size=BLOCK),
+                parse_options=pv.ParseOptions(
+                    delimiter=delimiter,
+                    quote_char='"' if quotes else False,
+                    ignore_empty_lines=False,
+                    invalid_row_handler=skip,
+                ),
+                convert_options=pv.ConvertOptions(
+                    include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
+                ),
+            )
     except (OSError, EOFError, KeyError, pa.ArrowInvalid) as error:
         raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]})") from error
+
+
+def _mixed(x: Prints) -> Prints:
+    """Finaliser of SplitMix64 (Steele et al., OOPSLA 2014): neighbours become unlike."""
+    x = x * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulator.datasets.kuairand import HISTORY, KuaiRand, read_kuairand
 from simulator.records import DAY
@@ -83,6 +86,7 @@ def test_of_many_malformed_rows_the_first_twenty_are_named(copy: Path) -> None:
         ({"user_id": -1}, "unknown user_id"),
         ({"video_id": "3.5"}, "not a whole number"),
         ({"time_ms": "1" * 40}, "not a whole number"),
+        ({"date": 20220331, "time_ms": 1648692000000}, "date not 20220408 to 20220508"),
     ],
 )
 def test_spoilt_cells_are_refused(copy: Path, values: dict[str, object], kind: str) -> None:
@@ -285,6 +289,79 @@ def test_no_folder_and_negative_wait_are_errors(tmp_path: Path) -> None:
         read_kuairand(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="label_wait == -1, must be"):
         read_kuairand(FOLDER, label_wait=-1)
+
+
+def release(folder: Path, suffix: str, names: list[str]) -> Path:
+    """The tiny log in another published layout: plain files under ``data/``, rows dealt to the files of the log."""
+    inner = folder / f"KuaiRand-{suffix}" / "data"
+    inner.mkdir(parents=True)
+    for side in ("user_features", "video_features_basic"):
+        shutil.copy(FOLDER / f"{side}_pure.csv", inner / f"{side}_{suffix}.csv")
+    header, *lines = log_lines()
+    for i, name in enumerate(names):
+        (inner / name).write_text("\n".join([header, *lines[i :: len(names)], ""]))
+    # Neither is ever read.
+    (inner / f"log_random_4_22_to_5_08_{suffix}.csv").write_text("x")
+    (inner / f"video_features_statistic_{suffix}.csv").write_text("x")
+    return inner.parent
+
+
+RELEASES = {
+    "pure": ["log_standard_4_08_to_4_21_pure.csv", "log_standard_4_22_to_5_08_pure.csv"],
+    "1k": ["log_standard_4_08_to_4_21_1k.csv", "log_standard_4_22_to_5_08_1k.csv"],
+    "27k": [f"log_standard_{days}_27k_part{i}.csv" for days in ("4_08_to_4_21", "4_22_to_5_08") for i in (1, 2)],
+}
+
+
+@pytest.mark.parametrize("suffix", RELEASES)
+def test_each_published_layout_is_found_by_its_files(tmp_path: Path, tiny: KuaiRand, suffix: str) -> None:
+    """Rows of one millisecond may stand in another order, for they are dealt to several files."""
+    read = read_kuairand(release(tmp_path, suffix, RELEASES[suffix]))
+    assert (read.report.rows, read.report.duplicates, read.report.kept) == (
+        tiny.report.rows,
+        tiny.report.duplicates,
+        tiny.report.kept,
+    )
+    assert read.report.history_source == "none"
+    np.testing.assert_array_equal(read.impressions.time, tiny.impressions.time)
+    for column in ("user", "ad", "label"):
+        np.testing.assert_array_equal(
+            np.sort(getattr(read.impressions, column)), np.sort(getattr(tiny.impressions, column))
+        )
+    assert {m.kind for m in read.report.malformed} == {m.kind for m in tiny.report.malformed}
+    assert {m.file for m in read.report.malformed} <= set(RELEASES[suffix])
+
+
+def test_a_folder_with_two_layouts_or_none_is_an_error(tmp_path: Path) -> None:
+    root = release(tmp_path, "1k", RELEASES["1k"])
+    shutil.copy(FOLDER / "user_features_pure.csv", root / "data")
+    with pytest.raises(ValueError, match="must hold the files of one layout, found KuaiRand-Pure and KuaiRand-1K"):
+        read_kuairand(root)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"must hold the files of one layout \(.*27k_part.*\), found none"):
+        read_kuairand(tmp_path / "empty")
+
+
+def test_a_log_of_several_files_has_one_header(tmp_path: Path) -> None:
+    root = release(tmp_path, "27k", RELEASES["27k"])
+    path = root / "data" / RELEASES["27k"][1]
+    path.write_text(path.read_text().replace("is_like", "liked", 1))
+    with pytest.raises(ValueError, match=r"part2\.csv: header differs from that of log_.*part1\.csv"):
+        read_kuairand(root)
+
+
+CELL = st.sampled_from(["", "0", "1", "2", "999", "-1", "x", "20220426", "1650930000000", "15", "ä"])
+GARBAGE = st.lists(st.lists(CELL, min_size=18, max_size=20).map(",".join), max_size=12)
+
+
+@given(garbage=GARBAGE)
+@settings(max_examples=25, deadline=None)
+def test_whatever_stands_in_the_log_is_kept_or_counted(garbage: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(shutil.copytree(FOLDER, Path(scratch) / "log"))
+        write_log(folder, [*log_lines()[:10], *garbage])
+        report = read_kuairand(folder).report
+    assert report.rows == 9 + len(garbage) == report.kept + report.earlier + report.duplicates + report.refused
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real KuaiRand-Pure log is not at hand (set CS3BENCH_DATA)")
