@@ -308,11 +308,13 @@ class CS3Extras:
         """Continues from what ``snapshot`` gave.
 
         Raises:
-            ValueError: when it is of other mechanisms.
+            ValueError: when it is of other mechanisms or another shape; nothing changes then.
         """
         parts = dict(self._named_parts())
         if set(state) != set(parts):
             raise ValueError(f"state == {sorted(state)}, must hold {sorted(parts)}")
+        for name, part in parts.items():
+            part.check_state(cast(dict[str, object], state[name]))
         for name, part in parts.items():
             part.restore(cast(dict[str, object], state[name]))
 

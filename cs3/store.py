@@ -194,16 +194,23 @@ class VectorTable:
             "versions": self._versions.snapshot(),
         }
 
+    def check_state(self, state: dict[str, object]) -> None:
+        """Raises what ``restore`` would raise, for a caller that restores several tables or none."""
+        live = cast(Tensor, state["live"])
+        if live.shape != self.live.shape:
+            raise ValueError(f"state.shape == {tuple(live.shape)}, must be {tuple(self.live.shape)}")
+        width = cast(dict[str, Tensor], state["versions"])["vectors"].shape[1]
+        if width != self.read_width:
+            raise ValueError(f"state.read_width == {width}, must be {self.read_width}")
+
     def restore(self, state: dict[str, object]) -> None:
         """Continues from what ``snapshot`` gave.
 
         Raises:
-            ValueError: when it is of a table of another shape.
+            ValueError: when it is of a table of another shape; nothing changes then.
         """
-        live = cast(Tensor, state["live"])
-        if live.shape != self.live.shape:
-            raise ValueError(f"state.shape == {tuple(live.shape)}, must be {tuple(self.live.shape)}")
-        self.live = live.clone()
+        self.check_state(state)
+        self.live = cast(Tensor, state["live"]).clone()
         self.counts = cast(Tensor, state["counts"]).clone()
         self.last = cast(Tensor, state["last"]).clone()
         self._changed = cast(Tensor, state["changed"]).clone()
@@ -252,7 +259,13 @@ class TwoTables:
         """A copy of both tables."""
         return {"users": self.users.snapshot(), "items": self.items.snapshot()}
 
+    def check_state(self, state: dict[str, object]) -> None:
+        """Raises what ``restore`` would raise."""
+        self.users.check_state(cast(dict[str, object], state["users"]))
+        self.items.check_state(cast(dict[str, object], state["items"]))
+
     def restore(self, state: dict[str, object]) -> None:
-        """Continues from what ``snapshot`` gave."""
+        """Continues from what ``snapshot`` gave; nothing changes when it is of another shape."""
+        self.check_state(state)
         self.users.restore(cast(dict[str, object], state["users"]))
         self.items.restore(cast(dict[str, object], state["items"]))
