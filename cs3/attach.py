@@ -26,7 +26,9 @@ from torch.nn import functional
 
 from cs3.adapter import InputInjection, OutputAdapter
 from cs3.cas import disable_fast_path, linears, replace_modules
+from cs3.cms import CascadeVectors
 from cs3.extras import CS3Config, CS3Extras
+from cs3.stores import Stores
 from cs3.towers import Loss, Towers, check_finite, check_weights, running_statistics_kept
 from cs3.widened import Slot, WidenedLinear
 
@@ -266,9 +268,9 @@ class CS3Pair:
         """
         self.extras.observe_ranker(users, items, hidden, now)
 
-    def adopt_ranker(self, version: str | int) -> None:
-        """Declares the ranker's version; a new one empties s, whose space is gone."""
-        self.extras.adopt_ranker(version)
+    def adopt_ranker(self, version: str | int, warmed: CascadeVectors | None = None) -> None:
+        """Declares the ranker's version; a new one empties s, whose space is gone, or goes on from ``warmed``."""
+        self.extras.adopt_ranker(version, warmed)
 
     def publish(self, now: int) -> None:
         """Makes weights, c and s visible to serving, all at once. Rebuild the item index right after."""
@@ -381,6 +383,7 @@ def attach(
     injection: str = "auto",
     loss: Loss | None = None,
     optimizer: MakeOptimizer | None = None,
+    stores: Stores | None = None,
 ) -> CS3Pair:
     """Puts CS3 on two towers. The towers are changed in place; their old checkpoints still load.
 
@@ -399,9 +402,11 @@ def attach(
             Towers that share their input layer need "output".
         loss: ``loss(u, v, labels)``; ``CosineLoss()`` if None. Its parameters are trained if it is a module.
         optimizer: makes the optimiser from parameters; Adam at 1e-3 if None.
+        stores: where serving reads the vectors that were published, a file or a server, e.g. ``MappedStores(folder)``;
+            the pair's own memory if None.
 
     Raises:
-        ValueError: for towers or settings that do not fit.
+        ValueError: for towers, settings or stores that do not fit.
     """
     if injection not in INJECTIONS:
         raise ValueError(f"injection == '{injection}', must be one of {', '.join(INJECTIONS)}")
@@ -418,6 +423,7 @@ def attach(
         width=cts_vector(user.out).shape[1],
         hidden=hidden,
         item_vector_width=cts_vector(item.out).shape[1],
+        stores=stores,
     )
     ways = _way(user, item, extras.user_width, injection), _way(item, user, extras.item_width, injection)
     inputs = _entrance(user, extras.user_width, ways[0]), _entrance(item, extras.item_width, ways[1])

@@ -23,6 +23,7 @@ class CascadeVectors(TwoTables):
 
     Attributes:
         ranker: tag of the ranker whose space the vectors live in, None before the first tagged one.
+        published_ranker: the same of what was last published.
         live: s_u is published with each write (a key-value table read live, as in the paper's set-up). s_v never is: it
             is baked into the item index.
     """
@@ -59,6 +60,7 @@ class CascadeVectors(TwoTables):
             VectorTable(items, width, decay=decay, horizon=horizon, bias_correct=bias_correct),
         )
         self.ranker: str | int | None = None
+        self.published_ranker: str | int | None = None
         self.live = live
         self._norm = norm
 
@@ -94,17 +96,34 @@ class CascadeVectors(TwoTables):
         self.users.check(users, hidden)
         self.items.check(items, hidden)
 
-    def adopt(self, ranker: str | int) -> None:
-        """Declares which ranker the next writes come from; another one than before empties the tables."""
-        if ranker != self.ranker:
+    def adopt(self, ranker: str | int, warmed: CascadeVectors | None = None) -> None:
+        """Declares which ranker the next writes come from; another one than before empties the tables.
+
+        Args:
+            ranker: its tag.
+            warmed: vectors that the new ranker already wrote, beside these, while the old one was still served; the
+                tables go on from them.
+        """
+        if ranker == self.ranker:
+            return
+        if warmed is None:
             self.reset()
-            self.ranker = ranker
+        else:
+            self.users.take_over(warmed.users)
+            self.items.take_over(warmed.items)
+        self.ranker = ranker
+
+    def publish(self, now: int) -> None:
+        """Publishes both tables."""
+        super().publish(now)
+        self.published_ranker = self.ranker
 
     def snapshot(self) -> dict[str, object]:
-        """A copy of both tables and the ranker's tag."""
-        return {**super().snapshot(), "ranker": self.ranker}
+        """A copy of both tables and the rankers' tags."""
+        return {**super().snapshot(), "ranker": self.ranker, "published_ranker": self.published_ranker}
 
     def restore(self, state: dict[str, object]) -> None:
         """Continues from what ``snapshot`` gave."""
         super().restore(state)
         self.ranker = cast("str | int | None", state["ranker"])
+        self.published_ranker = cast("str | int | None", state.get("published_ranker", state["ranker"]))

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from cs3.cas import CASLinear, wrap_linears
 from cs3.cms import CascadeVectors
 from cs3.cts import CrossVectors
+from cs3.published import PublishedTables
 from cs3.store import DAY, TwoTables
+from cs3.stores import Stores
 
 MECHANISMS = ("cas", "cts", "cms")
 CHOICES = {
@@ -148,6 +150,7 @@ class CS3Extras:
         width: int,
         hidden: int,
         item_vector_width: int | None = None,
+        stores: Stores | None = None,
     ) -> None:
         """Makes empty state.
 
@@ -158,6 +161,11 @@ class CS3Extras:
             width: width of the user tower's output u.
             hidden: width of the ranker's hidden vector; anything without CMS.
             item_vector_width: width of the item tower's output v; ``width`` if None.
+            stores: where serving reads what was published; the tables' own memory if None. What another process left
+                there is served until the first ``publish``.
+
+        Raises:
+            ValueError: when a store is of another version or width.
         """
         self.config = config
         self._users, self._items = users, items
@@ -188,6 +196,7 @@ class CS3Extras:
             )
         self.user_width = sum(part.users.read_width for part in self._parts)
         self.item_width = sum(part.items.read_width for part in self._parts)
+        self._published = None if stores is None else PublishedTables(stores, self.cross, self.cascade)
 
     @property
     def _parts(self) -> list[TwoTables]:
@@ -288,10 +297,17 @@ class CS3Extras:
         cascade, vectors = self._given(hidden)
         cascade.write(users, items, vectors, now)
 
-    def adopt_ranker(self, version: str | int) -> None:
-        """Declares the ranker's version; a new one empties the cascade vectors, whose space is gone."""
+    def adopt_ranker(self, version: str | int, warmed: CascadeVectors | None = None) -> None:
+        """Declares the ranker's version; a new one empties the cascade vectors, whose space is gone.
+
+        Args:
+            version: the ranker's tag.
+            warmed: see ``CascadeVectors.adopt``.
+        """
         if self.cascade is not None:
-            self.cascade.adopt(version)
+            self.cascade.adopt(version, warmed)
+            if self._published is not None:
+                self._published.adopt()
 
     def publish(self, now: int) -> None:
         """Makes the live state the published one from ``now`` on."""
@@ -299,6 +315,8 @@ class CS3Extras:
             part.check_time(now)
         for part in self._parts:
             part.publish(now)
+        if self._published is not None:
+            self._published.switch()
 
     def snapshot(self) -> dict[str, object]:
         """A copy of the whole state, for ``restore``; belongs in the checkpoint beside the stream position."""
@@ -315,8 +333,13 @@ class CS3Extras:
             raise ValueError(f"state == {sorted(state)}, must hold {sorted(parts)}")
         for name, part in parts.items():
             part.check_state(cast(dict[str, object], state[name]))
+        if self._published is not None:
+            cascade = cast(dict[str, object], state.get("cascade", {}))
+            self._published.serve(cascade.get("published_ranker"))
         for name, part in parts.items():
             part.restore(cast(dict[str, object], state[name]))
+        if self._published is not None:
+            self._published.adopt()
 
     def _given(self, hidden: Tensor | None) -> tuple[CascadeVectors, Tensor]:
         if self.cascade is None or hidden is None:

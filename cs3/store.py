@@ -16,25 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cs3.versions import Versions
+from cs3.stores import VectorStore, checked_keys
+from cs3.versions import EVER, Versions
 
 DAY = 86_400
-
-
-def checked_keys(keys: Tensor, rows: int) -> Tensor:
-    """Keys as int64 [n] on the CPU.
-
-    Raises:
-        ValueError: unless they are one row of integers in [0, rows).
-    """
-    if keys.dim() != 1 or keys.is_floating_point() or keys.dtype == torch.bool:
-        raise ValueError(f"keys == {keys.dtype} {tuple(keys.shape)}, must be integers [n]")
-    keys = keys.to(device="cpu", dtype=torch.int64)
-    if keys.numel():
-        low, high = torch.aminmax(keys)
-        if int(low) < 0 or int(high) >= rows:
-            raise ValueError(f"keys == {int(low)}..{int(high)}, must be in [0, {rows})")
-    return keys
 
 
 def checked_values(values: Tensor, rows: int, like: Tensor) -> Tensor:
@@ -89,7 +74,8 @@ def ema_(table: Tensor, counts: Tensor, keys: Tensor, values: Tensor, decay: flo
 class VectorTable:
     """Moving averages by key, live and as they were published.
 
-    Unseen keys are zero rows. Every read is a detached copy. Lives in CPU memory.
+    Unseen keys are zero rows. Every read is a detached copy. Lives in CPU memory; what is published may be served from
+    a ``VectorStore``.
 
     Attributes:
         live: float32 [rows, width], the averages as last written.
@@ -98,6 +84,7 @@ class VectorTable:
         decay: weight of the past in one write.
         bias_correct: reads give ``c / (1 - decay^n)`` and one more column, ``log1p(n)``.
         read_width: columns of a read.
+        store: where ``published`` reads and ``publish`` puts; None for the process's own memory.
     """
 
     def __init__(self, rows: int, width: int, *, decay: float, horizon: int = DAY, bias_correct: bool = False) -> None:
@@ -123,6 +110,8 @@ class VectorTable:
         self.last = torch.full((rows,), -1, dtype=torch.int64)
         self._changed = torch.zeros(rows, dtype=torch.bool)
         self._versions = Versions(rows, self.read_width, horizon)
+        self.store: VectorStore | None = None
+        self._next: VectorStore | None = None
 
     @property
     def rows(self) -> int:
@@ -150,10 +139,43 @@ class VectorTable:
         self._changed.index_fill_(0, keys, True)
 
     def publish(self, now: int) -> None:
-        """Makes the live state the published one from ``now`` on; times never go back."""
+        """Makes the live state the published one from ``now`` on; times never go back.
+
+        Raises:
+            ValueError: when something was published later than ``now``.
+            OSError: when the store is away; nothing is published in this process then, and it may be tried again.
+        """
+        self._versions.check(now)
         keys = self._changed.nonzero().squeeze(1)
-        self._versions.push(keys, self._seen(keys), now)
+        vectors = self._seen(keys)
+        self._put(keys, vectors, now)
+        self._versions.push(keys, vectors, now)
         self._changed[keys] = False
+
+    def serve_from(self, store: VectorStore) -> None:
+        """Serves from a store from now on, as it is: what another process left there is served until ``publish``.
+
+        Raises:
+            ValueError: when the store has another number of rows or another width.
+        """
+        self._check_store(store)
+        self.store, self._next = store, None
+
+    def move_to(self, store: VectorStore) -> None:
+        """Serves from another store from the next publication on, which puts the whole table there."""
+        self._check_store(store)
+        self._next = store
+
+    def take_over(self, other: VectorTable) -> None:
+        """Goes on from another table's live state, e.g. one that was warmed up beside this; published at ``publish``.
+
+        Raises:
+            ValueError: when it is of another shape.
+        """
+        if other.live.shape != self.live.shape:
+            raise ValueError(f"table.shape == {tuple(other.live.shape)}, must be {tuple(self.live.shape)}")
+        self._changed |= (self.counts > 0) | (other.counts > 0)
+        self.live, self.counts, self.last = other.live.clone(), other.counts.clone(), other.last.clone()
 
     def read(self, keys: Tensor, as_of: Tensor | None = None) -> Tensor:
         """Rows of keys [n] -> float32 [n, read_width].
@@ -175,6 +197,8 @@ class VectorTable:
 
     def published(self, keys: Tensor | None = None) -> Tensor:
         """Last published rows of keys [n], or of all keys -> float32 [n, read_width]."""
+        if self.store is not None:
+            return self.store.fetch(torch.arange(self.rows) if keys is None else keys)
         return self._versions.newest(None if keys is None else checked_keys(keys, self.rows))
 
     def reset(self) -> None:
@@ -215,6 +239,29 @@ class VectorTable:
         self.last = cast(Tensor, state["last"]).clone()
         self._changed = cast(Tensor, state["changed"]).clone()
         self._versions.restore(cast(dict[str, object], state["versions"]))
+        if self.store is not None:
+            keys = self._versions.ever()
+            self.store.put(keys, self._versions.newest(keys), max(self.published_at, EVER + 1), replace=True)
+
+    def _check_store(self, store: VectorStore) -> None:
+        found, wanted = (store.rows, store.width), (self.rows, self.read_width)
+        if found != wanted:
+            raise ValueError(f"store (rows, width) == {found}, must be {wanted}")
+
+    def _put(self, keys: Tensor, vectors: Tensor, now: int) -> None:
+        """Puts the changes in the store; the whole table where the store is not as this table last published it."""
+        store = self.store if self._next is None else self._next
+        if store is None:
+            return
+        whole = self._next is not None or store.version() != self.published_at
+        if whole:
+            keys = (self.counts > 0).nonzero().squeeze(1)
+            vectors = self._seen(keys)
+        store.put(keys, vectors, now, replace=whole)
+        if self._next is not None:
+            former, self.store, self._next = self.store, self._next, None
+            if former is not None and former is not self.store:
+                former.close()
 
     def _seen(self, keys: Tensor) -> Tensor:
         """Live rows as a tower reads them."""

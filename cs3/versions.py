@@ -43,12 +43,24 @@ class Versions:
         Raises:
             ValueError: when something was published later than ``now``.
         """
-        if now < self._times[-1]:
-            raise ValueError(f"now == {now}, must be at least {self._times[-1]}, the time of the last publication")
+        self.check(now)
         self._append(keys, vectors, now)
         self._times.append(now)
         while len(self._times) > 1 and self._times[1] <= now - self.horizon:
             self._times.popleft()
+
+    def check(self, now: int) -> None:
+        """Says whether a publication at ``now`` may follow the last one.
+
+        Raises:
+            ValueError: when something was published later.
+        """
+        if now < self._times[-1]:
+            raise ValueError(f"now == {now}, must be at least {self._times[-1]}, the time of the last publication")
+
+    def ever(self) -> Tensor:
+        """Keys that were ever published -> int64 [n], ascending."""
+        return self._head.nonzero().squeeze(1)
 
     def newest(self, keys: Tensor | None = None) -> Tensor:
         """Last published vectors of keys [n], or of all rows -> float32 [n, width]."""
