@@ -1,5 +1,7 @@
 """An arm from its spelling: ``backbone+modifier+...@ranker``, e.g. ``dssm``, ``dssm+cas+cms``, ``dssm+cs3@dnn``.
 
+A modifier may carry its settings in brackets: ``dssm+cts[alpha=0.5]+cms[beta=0.9,beta_item=0.98]``.
+
 ``baselines`` offers the tower trainer with a slot for extras, ``cs3`` fills it; neither knows the other. They meet
 here.
 """
@@ -11,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.config import overrides
 from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make
 from simulator.records import Catalog
 
@@ -23,11 +26,20 @@ WIDTH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Spelling:
-    """The parts of an arm's name."""
+    """The parts of an arm's name.
+
+    Attributes:
+        name: the whole.
+        backbone: its first part.
+        modifiers: names, without their brackets.
+        settings: what stood in the brackets of each modifier.
+        ranker: its last part.
+    """
 
     name: str
     backbone: str
     modifiers: tuple[str, ...]
+    settings: tuple[dict[str, Any], ...]
     ranker: str
 
 
@@ -47,7 +59,8 @@ def parse(spelling: str) -> Spelling:
         ValueError: one line with the part that is unknown and the nearest right name.
     """
     towers, _, ranker = spelling.partition("@")
-    backbone, *modifiers = towers.split("+")
+    backbone, *parts = towers.split("+")
+    modifiers, settings = (tuple(side) for side in zip(*map(_bracketed, parts), strict=True)) if parts else ((), ())
     if not backbone:
         raise ValueError(f"arm == '{spelling}', must be spelled backbone+modifier+...@ranker")
     factory = None if backbone == ORACLE else make(backbone, RETRIEVERS)
@@ -58,7 +71,19 @@ def parse(spelling: str) -> Spelling:
     make(ranker or DEFAULT_RANKER, RANKERS)
     if len(set(modifiers)) < len(modifiers):
         raise ValueError(f"arm == '{spelling}', must name each modifier once")
-    return Spelling(name=spelling, backbone=backbone, modifiers=tuple(modifiers), ranker=ranker or DEFAULT_RANKER)
+    return Spelling(
+        name=spelling, backbone=backbone, modifiers=modifiers, settings=settings, ranker=ranker or DEFAULT_RANKER
+    )
+
+
+def _bracketed(part: str) -> tuple[str, dict[str, Any]]:
+    """A modifier's name and the settings in its brackets."""
+    name, bracket, inside = part.partition("[")
+    if not bracket:
+        return name, {}
+    if not inside.endswith("]") or "=" not in inside:
+        raise ValueError(f"modifier == '{part}', must be spelled name[key=value,...]")
+    return name, overrides(inside[:-1].split(","))
 
 
 def make_retriever(
@@ -72,7 +97,8 @@ def make_retriever(
         return factory(catalog, seed, **takes)  # type: ignore[no-any-return]
     from cs3.extras import CS3Config, CS3Extras, merge
 
-    made = [make(name, MODIFIERS)(**modifier_params) for name in spelling.modifiers]
+    pairs = zip(spelling.modifiers, spelling.settings, strict=True)
+    made = [make(name, MODIFIERS)(**{**modifier_params, **own}) for name, own in pairs]
     configs = [one for one in made if isinstance(one, CS3Config)]
     if not configs:
         raise ValueError(

@@ -27,8 +27,10 @@ def cs3bench() -> None:
     \b
     cs3bench ab                          dssm against dssm+cs3 in five twin worlds, a verdict and a page
     cs3bench ab --treatment dssm+cms     one mechanism alone
-    cs3bench offline --data kuairand --path DIR
-                                         the same models on a real log
+    cs3bench offline --path DIR          the same models and their controls on a real log
+    cs3bench sweep --dial sync --path DIR
+                                         how far the answer depends on one dial
+    cs3bench tune --path DIR             every model's settings, by the same search
     """  # noqa: D301
 
 
@@ -117,8 +119,9 @@ def world(scenario: str, small: bool, seed: int, days: int, sets: tuple[str, ...
 @cs3bench.command()
 @click.option("--data", default="kuairand", show_default=True, help="Which reader.")
 @click.option("--path", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
+@click.option("--arm", "arms", multiple=True, help="Arm to replay, again for more.  [default: all cells and controls]")
 @click.option(
-    "--arm", "arms", multiple=True, help="Arm to replay, again for more.  [default: dssm-bare, dssm, dssm+cs3]"
+    "--ranker", "rankers", multiple=True, help="Ranker to stand above as a reference besides, again for more."
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
 @click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="The first seed.")
@@ -130,6 +133,7 @@ def offline(
     data: str,
     path: Path,
     arms: tuple[str, ...],
+    rankers: tuple[str, ...],
     seeds: int,
     seed: int,
     jobs: int | None,
@@ -137,7 +141,10 @@ def offline(
     sets: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Replay a real log, test-then-train in time order: AUC, log loss and GAUC of towers and ranker, over seeds."""
+    """Replay a real log, test-then-train in time order: does CS3 help, which part of it, and is the gain its own?
+
+    An interrupted run resumes when the same command is given again.
+    """
     from simulator.config import overrides, validated
 
     if not path.is_dir():
@@ -147,11 +154,100 @@ def offline(
     given: dict[str, Any] = {"data": data, "path": str(path), "seeds": list(range(seed, seed + seeds))}
     if arms:
         given["arms"] = list(arms)
+    if rankers:
+        given["rankers"] = list(rankers)
     config = validated(OfflineConfig, given | overrides(sets), "offline")
     root = out or Path("runs") / f"offline-{data}-{config.digest()}"
     results = run(config, root, jobs=jobs or os.cpu_count() or 1, quiet=quiet, command=_command())
     click.echo("\n".join(lines(results)))
     click.echo(f"\npage: {root / 'index.html'}")
+
+
+@cs3bench.command()
+@click.option("--dial", required=True, help="alpha, beta, label_wait or sync.")
+@click.option("--values", metavar="A,B,...", help="Values of the dial.  [default: its own]")
+@click.option("--data", default="kuairand", show_default=True, help="Which reader.")
+@click.option("--path", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many seeds.")
+@click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="The first seed.")
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory.  [default: runs/sweep-...]")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def sweep(
+    dial: str,
+    values: str | None,
+    data: str,
+    path: Path,
+    seeds: int,
+    seed: int,
+    jobs: int | None,
+    out: Path | None,
+    quiet: bool,
+) -> None:
+    """Replay a real log at each value of a dial: how far does the answer depend on it?
+
+    An interrupted sweep resumes when the same command is given again.
+    """
+    from simulator.config import validated
+
+    if not path.is_dir():
+        raise ValueError(f"--path {path}: no such folder")
+    from reports.studies.sweep import SweepConfig, lines, run
+
+    given: dict[str, Any] = {"dial": dial, "data": data, "path": str(path), "seeds": list(range(seed, seed + seeds))}
+    if values:
+        try:
+            given["values"] = [float(value) for value in values.split(",")]
+        except ValueError:
+            raise ValueError(f"--values {values}: must be numbers, separated by commas") from None
+    root = out or Path("runs") / f"sweep-{data}-{dial}"
+    config = validated(SweepConfig, given, "sweep")
+    results = run(config, root, jobs=jobs or os.cpu_count() or 1, quiet=quiet, command=_command())
+    click.echo("\n".join(lines(results)))
+    click.echo(f"\npage: {root / 'index.html'}")
+
+
+@cs3bench.command()
+@click.option("--data", default="kuairand", show_default=True, help="Which reader.")
+@click.option("--path", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
+@click.option("--model", "models", multiple=True, help="Arm, or ranker spelled @name, again for more.  [default: all]")
+@click.option("--budget", type=click.IntRange(1), default=20, show_default=True, help="Points per model.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=101, show_default=True, help="Of the models; no report uses it."
+)
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/tune-...]"
+)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def tune(
+    data: str,
+    path: Path,
+    models: tuple[str, ...],
+    budget: int,
+    seed: int,
+    jobs: int | None,
+    out: Path | None,
+    quiet: bool,
+) -> None:
+    """Search every model's settings alike on a log's days before its test days: same space, same start, same budget.
+
+    An interrupted search resumes when the same command is given again.
+    """
+    from simulator.config import validated
+
+    if not path.is_dir():
+        raise ValueError(f"--path {path}: no such folder")
+    from reports.studies.tune import TuneConfig, lines, run
+
+    given: dict[str, Any] = {"data": data, "path": str(path), "budget": budget, "seed": seed}
+    if models:
+        given["models"] = list(models)
+    root = out or Path("runs") / f"tune-{data}"
+    config = validated(TuneConfig, given, "tune")
+    results = run(config, root, jobs=jobs or os.cpu_count() or 1, quiet=quiet, command=_command())
+    click.echo("\n".join(lines(results)))
+    click.echo(f"\nsettings: {root / 'tuned.toml'}")
 
 
 @cs3bench.command()

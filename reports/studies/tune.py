@@ -7,7 +7,6 @@ reads. The rankers come first: the towers that learn from a ranker are tuned on 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from pydantic import Field
 
 from reports import arms, metrics
 from reports.studies.manifests import made_by, manifest
-from reports.studies.offline import READERS, OfflineConfig, read
+from reports.studies.offline import OfflineConfig, read
 from reports.studies.replay import replay_ranker, replay_retriever, steps
 from reports.studies.search import Found, Point, Space, search
 from reports.studies.workers import Progress, compute_all, one_thread
@@ -264,12 +263,6 @@ def _toml(value: Any) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else repr(value)
 
 
-def tuned(name: str) -> dict[str, dict[str, Any]]:
-    """The settings that are shipped for a log: model -> hyper-parameters; empty if it was never tuned on."""
-    path = Path(__file__).parent / "tuned" / f"{name}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
 def lines(results: Mapping[str, Any]) -> list[str]:
     """The winners as the lines of a Markdown table."""
     models = results["models"]
@@ -284,8 +277,3 @@ def lines(results: Mapping[str, Any]) -> list[str]:
         around = "yes" if one["surrounded"] else "no"
         text.append(f"| `{model}` | {one['auc']:.4f} | {len(one['tried'])} | {values} | {around} | {ends} |")
     return text
-
-
-def readers() -> Sequence[str]:
-    """Logs that can be tuned on."""
-    return list(READERS)
