@@ -127,8 +127,7 @@ class ServerStore:
             ConnectionError: when the server is away.
         """
         checked_size(rows, width)
-        if when_away not in WHEN_AWAY:
-            raise ValueError(f"when_away == '{when_away}', must be one of {', '.join(WHEN_AWAY)}")
+        _checked_when_away(when_away)
         self.name, self.rows, self.width = name, rows, width
         self.misses = self.degraded = 0
         self._link, self._degrade = link, when_away == "cold"
@@ -299,6 +298,7 @@ class ServerStores:
         """
         if not arm:
             raise ValueError("arm == '', must be a name")
+        _checked_when_away(when_away)
         self.arm = arm
         self._prefix = f"cs3:{quote(arm, safe='+@')}"
         self._when_away = when_away
@@ -323,6 +323,11 @@ class ServerStores:
     def close(self) -> None:
         """Closes the connections."""
         self._link.client.close()
+
+
+def _checked_when_away(when_away: str) -> None:
+    if when_away not in WHEN_AWAY:
+        raise ValueError(f"when_away == '{when_away}', must be one of {', '.join(WHEN_AWAY)}")
 
 
 def _packed(vectors: Tensor) -> list[bytes]:

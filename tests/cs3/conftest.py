@@ -1,4 +1,4 @@
-"""A real Valkey or Redis server: the one that CS3BENCH_VALKEY_URL names, else one of our own, else tests are skipped."""
+"""A real Valkey or Redis server: the one that CS3BENCH_VALKEY_URL names, else one of our own, else a skip."""
 
 from __future__ import annotations
 
