@@ -14,20 +14,21 @@ from cs3.versions import EVER
 class TwoSlots:
     """Published vectors in given memory: each key has two slots, and one number says which of them are published.
 
-    A publication writes the keys' other slots and the other of two heads, which say for each key where its vector is
-    (0 nowhere, 1 or 2 a slot), and then steps ``sequence``, whose parity names the head: that one store is the
-    publication. A writer that dies before it leaves the former publication whole. A reader that was overtaken by a
-    step reads again. One writer at a time.
+    A publication writes the keys' other slots and the other of two heads, which say for each key the row of ``slots``
+    where its vector is, and then steps ``sequence``, whose parity names the head: that one store is the publication.
+    A writer that dies before it leaves the former publication whole. A reader that was overtaken by a step reads again.
+    One writer at a time.
 
     Attributes:
         state: int64 [3]: ``sequence``, and the version of either head.
-        heads: uint8 [2, rows].
-        slots: float32 [1 + 2 rows, width]; the first is zero, what a cold key reads.
+        heads: int32 [2, rows], rows of ``slots``.
+        slots: float32 [1 + 2 rows, width]; row 0 is zero, what a cold key reads, key k has rows 1 + k and 1 + rows + k.
     """
 
     def __init__(self, state: Tensor, heads: Tensor, slots: Tensor) -> None:
         self.state, self.heads, self.slots = state, heads, slots
         self.rows = heads.shape[1]
+        self._sequence = state[0]
         self.commit: Callable[[int], None] = self._step
 
     def version(self) -> int:
@@ -38,24 +39,24 @@ class TwoSlots:
     def fetch(self, keys: Tensor) -> Tensor:
         """Keys int64 [n], checked -> float32 [n, width]."""
         while True:
-            sequence = int(self.state[0])
-            where = self.heads[sequence % 2].index_select(0, keys).to(torch.int64)
-            found = self.slots.index_select(0, torch.where(where > 0, 1 + (where - 1) * self.rows + keys, 0))
-            if int(self.state[0]) == sequence:
+            sequence = self._sequence.item()
+            found = self.slots.index_select(0, self.heads[int(sequence) % 2].index_select(0, keys))
+            if self._sequence.item() == sequence:
                 return found
 
     def put(self, keys: Tensor, vectors: Tensor, version: int, *, replace: bool) -> None:
         """Publishes checked vectors [n, width] of checked keys [n]."""
         sequence = int(self.state[0])
         served, spare = self.heads[sequence % 2], self.heads[1 - sequence % 2]
-        # 0 or 2 -> the first slot, 1 -> the second: never the one that readers are at.
-        target = torch.where(served.index_select(0, keys) == 1, 2, 1)
-        self.slots.index_copy_(0, 1 + (target - 1) * self.rows + keys, vectors)
+        first = 1 + keys
+        # Never the one of the two that readers are at.
+        target = torch.where(served.index_select(0, keys) == first, first + self.rows, first)
+        self.slots.index_copy_(0, target, vectors)
         if replace:
             spare.zero_()
         else:
             spare.copy_(served)
-        spare.index_copy_(0, keys, target.to(torch.uint8))
+        spare.index_copy_(0, keys, target.to(spare.dtype))
         self.state[2 - sequence % 2] = version
         self.commit(sequence + 1)
 
@@ -75,7 +76,7 @@ class EmbeddedStore:
         checked_size(rows, width)
         self.rows, self.width = rows, width
         self._slots = TwoSlots(
-            torch.tensor([0, EVER, EVER]), torch.zeros(2, rows, dtype=torch.uint8), torch.zeros(1 + 2 * rows, width)
+            torch.tensor([0, EVER, EVER]), torch.zeros(2, rows, dtype=torch.int32), torch.zeros(1 + 2 * rows, width)
         )
 
     def version(self) -> int:

@@ -4,7 +4,7 @@ The file, little-endian:
 
     bytes 0..4095   magic, 8 bytes; then int64: schema, rows, width, bytes a number, length of the ranker's tag; the tag
                     in UTF-8; at byte 2048 int64 ``sequence`` and the versions of the two heads
-    heads           uint8 [2, rows], padded to 4096
+    heads           int32 [2, rows], padded to 4096
     slots           float32 [1 + 2 rows, width]
 
 How a publication stays whole when its writer is killed: see ``cs3.embedded.TwoSlots``. Pages that were never written
@@ -28,7 +28,7 @@ from cs3.versions import EVER
 
 MAGIC = b"CS3VECT\0"
 SCHEMA = 1
-FLOAT = 4
+FLOAT = PLACE = 4
 PAGE = 4096
 STATE = 2048
 HEADER = struct.Struct("<8s5q")
@@ -160,7 +160,7 @@ def _size(rows: int, width: int) -> int:
 
 
 def _slots_at(rows: int) -> int:
-    return PAGE + -(-2 * rows // PAGE) * PAGE
+    return PAGE + -(-PLACE * 2 * rows // PAGE) * PAGE
 
 
 def _make(path: Path, header: bytes, size: int) -> None:
@@ -195,7 +195,7 @@ def _check(path: Path, wanted: bytes, size: int) -> None:
 
 def _slots(memory: mmap.mmap, rows: int, width: int) -> TwoSlots:
     state = torch.frombuffer(memory, dtype=torch.int64, count=3, offset=STATE)
-    heads = torch.frombuffer(memory, dtype=torch.uint8, count=2 * rows, offset=PAGE).view(2, rows)
+    heads = torch.frombuffer(memory, dtype=torch.int32, count=2 * rows, offset=PAGE).view(2, rows)
     count = (1 + 2 * rows) * width
     slots = torch.frombuffer(memory, dtype=torch.float32, count=count, offset=_slots_at(rows)).view(-1, width)
     return TwoSlots(state, heads, slots)
