@@ -9,6 +9,7 @@ Reading order:
 2. ``dssm``: the two-tower retriever, over ``tower`` (the network) and ``softmax`` (its second loss). ``extras`` is the
    slot (``read``, ``observe``, ``publish``) that somebody else may fill.
 3. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
-   ``crosses`` the features that only rankers see. ``dnn``: the first of them.
+   ``crosses`` the features that only rankers see. ``dnn`` first; ``din`` and ``bst`` attend to the history, ``dcnv2``
+   and ``eulernet`` (over ``buckets``) cross the features.
 4. ``rowwise_adagrad``: the optimiser of the embedding tables.
 """

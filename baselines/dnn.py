@@ -79,7 +79,7 @@ class Dnn(Network):
         """The ads' share of layer one [A, h], and their rows of the table [A]."""
         return self.embedding(ad) @ self.split()[1].T, ad.codes[:, self.ad_id]
 
-    def serve(self, asked: Asked, shares: Shares) -> tuple[Tensor, Tensor]:
+    def score(self, asked: Asked, shares: Shares) -> tuple[Tensor, Tensor]:
         """Layer one side by side: the user's share once per request, the ad's once per sync, the pair's here."""
         R, K = asked.ads.shape
         w_user, _, w_pair = self.split()

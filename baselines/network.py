@@ -9,7 +9,7 @@ Letters: Q requests of a batch, B rows, R requests served, K ads each, A ads, e 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -145,6 +145,8 @@ class Network(nn.Module, ABC):
     """
 
     top: Top
+    pairs_at_once: int = 1 << 62
+    """Pairs that are scored at a time while serving."""
 
     def __init__(self, catalog: Catalog, fields: Fields, config: RankerConfig, user_dense: int, ad_dense: int) -> None:
         super().__init__()
@@ -172,12 +174,33 @@ class Network(nn.Module, ABC):
         """What depends on the ads [A] alone, once per sync."""
 
     @abstractmethod
-    def serve(self, asked: Asked, shares: Shares) -> tuple[Tensor, Tensor]:
+    def score(self, asked: Asked, shares: Shares) -> tuple[Tensor, Tensor]:
         """Logit [R * K] at slot 0 and h [R * K, dh]."""
+
+    def serve(self, asked: Asked, shares: Shares) -> tuple[Tensor, Tensor]:
+        """:meth:`score` of some requests at a time: what the layers leave on the way stays in the cache."""
+        R, K = asked.ads.shape
+        requests = max(1, self.pairs_at_once // max(K, 1))
+        if requests >= R:
+            return self.score(asked, shares)
+        logits, hidden = zip(*(self.score(part, shares) for part in blocks(asked, requests)), strict=True)
+        return torch.cat(logits), torch.cat(hidden)
 
     @abstractmethod
     def cost(self) -> Cost:
         """What serving costs."""
+
+
+def blocks(asked: Asked, requests: int) -> Iterator[Asked]:
+    """Consecutive parts of so many requests each."""
+    R, K = asked.ads.shape
+    for first in range(0, R, requests):
+        these = slice(first, first + requests)
+        pairs = slice(first * K, (first + requests) * K)
+        side = asked.user
+        bags = None if side.bags is None else side.bags[these]
+        user = SideInput(side.codes[these], bags, side.dense[these])
+        yield Asked(user, asked.ads[these], asked.codes[pairs], asked.dense[pairs])
 
 
 def linear_flops(linear: nn.Module) -> int:

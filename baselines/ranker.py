@@ -74,7 +74,7 @@ class OnlineRanker:
         """pctr at slot 0 and h_uv of ads [R, K]; pads get pctr 0."""
         R, K = ads.shape
         events = Events.of(requests)
-        index = np.maximum(ads, 0)
+        index = np.ascontiguousarray(np.maximum(ads, 0))
         codes, dense = self._crosses(events, np.repeat(np.arange(R), K), index.reshape(-1))
         asked = Asked(self._user_input(events), torch.from_numpy(index.astype(np.int64)), codes, dense)
         logit, h = self.serving.serve(asked, self._shares)
