@@ -207,8 +207,11 @@ class CS3Pair:
         """Learns from one micro-batch: read, forward, step, then write c. Returns the loss.
 
         Raises:
-            ValueError: for a batch that does not fit; nothing is learned or written then.
+            ValueError: for a batch that does not fit; nothing is learned or written then. Under ``parallel``, always: a
+                rank that writes its own rows only would part from the others.
         """
+        if self._learner is not self._live:
+            raise ValueError("train_step == own rows only, must be learn and observe under parallel")
         step = self.learn(batch)
         self.observe(batch.users, batch.items, batch.labels, step.u, step.v, batch.now)
         return step.loss
@@ -455,6 +458,8 @@ class _Side:
 def _survey(side: str, tower: nn.Module, feats: Any, layer_name: str | None) -> _Side:
     entrance, executed, out = dry_run(tower, feats)
     layer = entrance if layer_name is None else named_linear(tower, layer_name)
+    if layer_name is not None and layer not in executed:
+        raise ValueError(f"{side}_layer == '{layer_name}', must be a layer that the {side} tower executes")
     names = {module: name for name, module in tower.named_modules()}
     name = "" if layer is None else names[layer]
     holder = InputInjection(tower, Slot())

@@ -233,6 +233,15 @@ def test_two_ranks_with_gathered_rows_are_one_process(tmp_path, monkeypatch):
     assert state["extras"]["cross"]["users"]["counts"].sum() > 0
 
 
+def test_a_rank_never_writes_its_own_rows_only():
+    pair = trained("sequential")
+    pair.parallel(lambda towers: nn.Sequential(towers))
+    before = flat(pair.snapshot())
+    with pytest.raises(ValueError, match="must be learn and observe under parallel"):
+        pair.train_step(impressions("sequential", 6).batch)
+    assert all(torch.equal(a, b) for a, b in zip(flat(pair.snapshot()), before, strict=True))
+
+
 def test_learn_and_observe_are_train_step():
     whole, halves = (attached("sequential", CS3Config(cts=True)) for _ in range(2))
     for step in range(4):

@@ -90,6 +90,14 @@ def test_two_methods_of_one_module_get_only_their_own_layers():
     )
 
 
+def test_a_named_layer_must_be_one_that_its_tower_executes():
+    with pytest.raises(
+        ValueError, match=r"user_layer == 'model\.item_mlp\.mlp\.0', must be a layer that the user tower"
+    ):
+        attached("rechub", ALL, user_layer="model.item_mlp.mlp.0")
+    assert attached("rechub", ALL, user_layer="model.user_mlp.mlp.4").injections[0] == "input:model.user_mlp.mlp.4"
+
+
 def test_attention_keeps_its_own_projection_and_subclasses_stay():
     user, item = towers("transformer")
     quantised = NonDynamicallyQuantizableLinear(8, 8)
