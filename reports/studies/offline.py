@@ -44,12 +44,12 @@ from reports.studies.probes import (
 from reports.studies.replay import OnStep, Probe, replay_ranker, replay_retriever, steps
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
-from simulator.datasets.kuairand import KuaiRand, read_kuairand
+from simulator.datasets import reader
+from simulator.datasets.log import RealLog
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
-from simulator.plugins import RANKERS, make, nearest
+from simulator.plugins import RANKERS, make
 from simulator.records import Impressions
 
-READERS = {"kuairand": read_kuairand}
 ARMS = (
     "dssm-bare", "dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cas+cts", "dssm+cas+cms", "dssm+cts+cms", "dssm+cs3",
     "dssm-bare+cs3", "dssm-wide", "dat", "dssm+cts+shuffled", "dssm+cms+shuffled", "dssm+cms@dnn-untrained",
@@ -186,24 +186,22 @@ def study_of(config: OfflineConfig) -> dict[str, Any]:
     }
 
 
-def read(config: OfflineConfig) -> KuaiRand:
+def read(config: OfflineConfig) -> RealLog:
     """The log of a config.
 
     Raises:
         ValueError: for an unknown reader, or a log that cannot be read.
     """
-    if config.data not in READERS:
-        raise ValueError(f"data == '{config.data}', must name a reader{nearest(config.data, READERS)}")
     return _read(config.data, config.path, config.label_wait)
 
 
 @functools.lru_cache(maxsize=1)
-def _read(name: str, path: str, label_wait: int) -> KuaiRand:
+def _read(name: str, path: str, label_wait: int) -> RealLog:
     """A process reads the log once for all its cells."""
-    return READERS[name](path, label_wait=label_wait)
+    return reader(name)(path, label_wait=label_wait)
 
 
-def identity_of(config: OfflineConfig, data: KuaiRand) -> dict[str, Any]:
+def identity_of(config: OfflineConfig, data: RealLog) -> dict[str, Any]:
     """What makes two runs the same run. Where the log lies is not what it is: the digest of its rows is."""
     rows = hashlib.sha256()
     for column in ("time", "user", "ad", "label", "context"):
@@ -389,4 +387,4 @@ def _load(run: RunDirectory, cell: Cell) -> Scored:
         raise ValueError(f"{folder}: damaged ({error}); remove it to compute it again") from error
 
 
-__all__ = ["ARMS", "READERS", "OfflineConfig", "lines", "read", "run"]
+__all__ = ["ARMS", "OfflineConfig", "lines", "read", "run"]

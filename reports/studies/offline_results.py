@@ -15,12 +15,12 @@ from scipy.special import expit
 from reports import metrics, statistics
 from reports.studies.averages import smoothed_averages
 from reports.studies.mechanisms import verdicts
-from simulator.datasets.kuairand import KuaiRand
+from simulator.datasets.log import RealLog
 from simulator.experiment import plain
 from simulator.records import Flags, Impressions
 
 AVERAGES = {"averages: user + video": None, "averages: user + video + tab": "tab"}
-"""Row of the results -> context field that is averaged too."""
+"""Row of the results -> context field that is averaged too; left out for a log that has no such field."""
 MEASURES = ("auc", "gauc", "logloss", "pcoc")
 REPLICATES = 500
 """Resamples of the bootstrap over users."""
@@ -67,7 +67,7 @@ Cells = Mapping[str, Sequence[Scored]]
 """Model -> what it left, by seed."""
 
 
-def assemble(study: Record, data: KuaiRand, scored: Cells) -> dict[str, Any]:
+def assemble(study: Record, data: RealLog, scored: Cells) -> dict[str, Any]:
     """The dict of ``results.json`` from the scores of every seed.
 
     Args:
@@ -83,6 +83,7 @@ def assemble(study: Record, data: KuaiRand, scored: Cells) -> dict[str, Any]:
     floor = {
         name: smoothed_averages(log, data.catalog.base_ctr, context=None if field is None else columns.index(field))
         for name, field in AVERAGES.items()
+        if field is None or field in columns
     }
     prequential = {name: [logit] for name, logit in floor.items()} | {
         model: [one.prequential for one in cells] for model, cells in scored.items()
@@ -297,7 +298,7 @@ def visible(log: Impressions, key: Array, sync: int, *, clicks: bool = False) ->
     return np.asarray(counted[np.maximum(seen, first)] - counted[first], dtype=np.int64)
 
 
-def cold_slices(data: KuaiRand, sync: int) -> dict[str, Flags]:
+def cold_slices(data: RealLog, sync: int) -> dict[str, Flags]:
     """Test rows whose user or video is cold by what was visible at scoring time: name -> bool [T].
 
     Which interactions the paper counts is not said: impressions and clicks are counted apart.
@@ -344,7 +345,7 @@ def noise_described(levels: Sequence[float], scored: Cells) -> dict[str, Any]:
     }
 
 
-def by_day(logits: Mapping[str, Sequence[Array]], data: KuaiRand) -> dict[str, Any]:
+def by_day(logits: Mapping[str, Sequence[Array]], data: RealLog) -> dict[str, Any]:
     """AUC of each day of the log, with intervals over seeds."""
     dates = np.unique(data.date)
     first = data.date[data.test].min() if data.test.any() else dates.max() + 1
@@ -356,7 +357,7 @@ def by_day(logits: Mapping[str, Sequence[Array]], data: KuaiRand) -> dict[str, A
     }
 
 
-def daily_auc(logits: Sequence[Array], data: KuaiRand, dates: Array) -> dict[str, list[float | None]]:
+def daily_auc(logits: Sequence[Array], data: RealLog, dates: Array) -> dict[str, list[float | None]]:
     """AUC of each day, mean over seeds with its t interval."""
     days = [data.date == day for day in dates]
     label = data.impressions.label
@@ -365,7 +366,7 @@ def daily_auc(logits: Sequence[Array], data: KuaiRand, dates: Array) -> dict[str
     return {"mean": [one["mean"] for one in found], "lo": lows, "hi": highs}
 
 
-def described(data: KuaiRand) -> dict[str, Any]:
+def described(data: RealLog) -> dict[str, Any]:
     """The log in numbers: sizes, what was dropped and why."""
     report, test = data.report, data.test
     return {
@@ -388,7 +389,7 @@ def described(data: KuaiRand) -> dict[str, Any]:
     }
 
 
-def _covered(data: KuaiRand) -> float:
+def _covered(data: RealLog) -> float:
     """Share of the test rows whose user has both a click and none among them: what GAUC is about."""
     label, user = data.impressions.label[data.test], data.impressions.user[data.test]
     return metrics.gauc(np.zeros(label.size), label, user).covered

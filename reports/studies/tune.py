@@ -1,8 +1,9 @@
 """Question: what are each model's best settings, when every model gets the same space and the same budget?
 
 ``cs3bench tune`` replays the days of a log before its test days once per point of a search (``search``), for each model
-apart, and scores a point by its AUC on the last of those days. The winners go to a file that ``cs3bench offline``
-reads. The rankers come first: the towers that learn from a ranker are tuned on the log of the tuned one.
+apart, and scores a point by its AUC on the last of those days, less a toll on width. The winners go to a file that
+``cs3bench offline`` reads. The rankers come first: the towers that learn from a ranker are tuned on the log of the
+tuned one.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from simulator.records import Impressions
 
 TOWER_SPACE = Space(
     ladders={
-        "lr": (6.25e-5, 1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
+        "lr": (1.5625e-5, 3.125e-5, 6.25e-5, 1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
         "table_lr": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
-        "hidden": ((64, 32), (128, 64), (256, 128), (512, 256)),
+        "hidden": ((64, 32), (128, 64), (256, 128), (512, 256), (1024, 512)),
         "dropout": (0.0, 0.1, 0.2, 0.3, 0.5),
         "l2": (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2),
     },
@@ -37,11 +38,15 @@ TOWER_SPACE = Space(
     natural=("dropout", "l2"),
 )
 RANKER_SPACE = Space(
-    ladders=dict(TOWER_SPACE.ladders) | {"hidden": ((64, 32, 64), (128, 64, 64), (256, 128, 64), (512, 256, 64))},
+    ladders=dict(TOWER_SPACE.ladders)
+    | {"hidden": ((64, 32, 64), (128, 64, 64), (256, 128, 64), (512, 256, 64), (1024, 512, 64))},
     start=dict(TOWER_SPACE.start) | {"hidden": (256, 128, 64)},
     natural=TOWER_SPACE.natural,
 )
 """The same ladders; the last width is that of h_uv, which every ranker has in common."""
+TOLL = 0.0005
+"""AUC that a rung of width must bring to be worth its price, about twice what another seed moves a score by. Without it
+the search would double every model for gains that nobody could tell from chance."""
 MODELS = (
     "@dnn", "dssm-bare", "dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cas+cts", "dssm+cas+cms", "dssm+cts+cms",
     "dssm+cs3", "dssm-bare+cs3", "dssm-wide", "dat",
@@ -116,6 +121,8 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
     """
     for model in config.models:
         arms.parse(f"dssm{model}" if model.startswith("@") else model)
+        if (needed := ranker_of(model)) and needed not in config.models:
+            raise ValueError(f"models == {list(config.models)}, must hold '{needed}' for {model}")
     identity = {"kind": "tune", "config": config.model_dump(mode="json", exclude={"path"}), **made_by()}
     run = RunDirectory(out, manifest(identity, command=command, seeds=[config.seed]))
     cells = [Cell(world=config.seed, name=model) for model in config.models]
@@ -182,7 +189,7 @@ def compute(task: Task, cells: int) -> None:
         if not path.exists():
             with one_thread():
                 write_json(path, {"auc": evaluate(task, space.values(point), progress)})
-        return float(read_json(path)["auc"] or np.nan)
+        return float(read_json(path)["auc"] or np.nan) - toll(space, point)
 
     found = search(space, score, task.config.budget)
     with run.writing(task.cell) as out:
@@ -191,6 +198,11 @@ def compute(task: Task, cells: int) -> None:
                 log = ranked(task.config, task.cell.name[1:], space.values(found.best), progress)
             np.savez(out / "log.npz", pctr=log.pctr, hidden=log.hidden)
         write_json(out / "cell.json", described(space, found))
+
+
+def toll(space: Space, point: Point) -> float:
+    """What a point's width costs, in AUC."""
+    return TOLL * point[list(space.ladders).index("hidden")]
 
 
 def evaluate(task: Task, params: Mapping[str, Any], progress: Progress) -> float:
@@ -220,18 +232,10 @@ def ranked(config: TuneConfig, name: str, params: Mapping[str, Any], progress: P
 
 
 def of_tuned_ranker(task: Task, rows: Impressions, ranker: str) -> Impressions:
-    """The rows with what the tuned ranker wrote on them.
-
-    Raises:
-        ValueError: if the run does not tune that ranker.
-    """
+    """The rows with what the tuned ranker wrote on them."""
     path = RunDirectory(Path(task.root), {"identity": task.identity}).cell(
         Cell(world=task.cell.world, name=f"@{ranker}")
     )
-    if not path.exists():
-        raise ValueError(
-            f"models == {list(task.config.models)}, must hold '@{ranker}', which {task.cell.name} learns from"
-        )
     with np.load(path / "log.npz") as kept:
         return replace(rows, pctr=kept["pctr"], hidden=kept["hidden"])
 
@@ -241,10 +245,12 @@ def described(space: Space, found: Found) -> dict[str, Any]:
     described: dict[str, Any] = plain(
         {
             "best": space.values(found.best),
-            "auc": found.tried[found.best],
+            "auc": found.tried[found.best] + toll(space, found.best),
             "surrounded": found.surrounded,
             "on_boundary": space.on_boundary(found.best),
-            "tried": [space.values(point) | {"auc": auc} for point, auc in found.tried.items()],
+            "tried": [
+                space.values(point) | {"auc": worth + toll(space, point)} for point, worth in found.tried.items()
+            ],
         }
     )
     return described

@@ -38,18 +38,35 @@ def test_parts(spelling, parts):
     [
         ("", "must be spelled"),
         ("+cs3", "must be spelled"),
-        ("dssm+", r"name == '', must be in cs3bench\.modifiers; known: cas, cms, cs3, cts$"),
+        ("dssm+", r"name == '', must be in cs3bench\.modifiers; known: cas, cms, cs3, cts, shuffled$"),
         ("dssm@dnnn", r"did you mean 'dnn'\?$"),
         ("dsmm+cs3", r"did you mean 'dssm'\?$"),
         ("dssm+cts+cts", "must name each modifier once"),
         ("popularity+cts", "must have a backbone that takes `extras`"),
         ("oracle+cts", "must have a backbone that takes `extras`"),
+        ("dssm+cts[alpha", r"modifier == 'cts\[alpha', must be spelled name\[key=value,\.\.\.\]$"),
+        ("dssm+cts[alpha]", "must be spelled name"),
     ],
 )
 def test_refusals(spelling, line):
     with pytest.raises(ValueError, match=line) as caught:
         parse(spelling)
     assert "\n" not in str(caught.value)
+
+
+def test_settings_stand_in_brackets(catalog):
+    found = parse("dssm+cts[alpha=0.5]+cms[beta=0.9,beta_item=0.98]@dnn")
+    assert (found.modifiers, found.settings) == (("cts", "cms"), ({"alpha": 0.5}, {"beta": 0.9, "beta_item": 0.98}))
+    arm = make_arm("dssm+cts[alpha=0.5]+cms[beta=0.9]", catalog, 1, modifiers={"horizon": 7})
+    config = arm.retriever.extras.config
+    assert (config.alpha, config.beta, config.horizon, config.cas) == (0.5, 0.9, 7, False)
+    with pytest.raises(ValueError, match="did you mean 'alpha'"):
+        make_arm("dssm+cts[alfa=0.5]", catalog, 1)
+
+
+def test_a_control_alone_has_nothing_to_act_on(catalog):
+    with pytest.raises(ValueError, match=r"arm == 'dssm\+shuffled', must have a mechanism"):
+        make_arm("dssm+shuffled", catalog, 1)
 
 
 def test_a_stranger_s_parts_are_made(catalog):

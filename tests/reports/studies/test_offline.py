@@ -11,8 +11,10 @@ import pytest
 
 from reports.offline_page import render
 from reports.studies import offline
-from reports.studies.offline import OfflineConfig, by_ranker, lines, over_seeds, run
+from reports.studies.offline import OfflineConfig, lines, models_of, run, settings
+from reports.studies.offline_results import AVERAGES, compared, over_seeds, visible
 from simulator.config import validated
+from simulator.experiment import Cell
 from tests.data.make_kuairand_tiny import EXPECTED, FOLDER
 
 HERE = "tests.reports.studies.fakes"
@@ -43,14 +45,13 @@ def test_the_run_directory_is_whole(results: dict, out: Path) -> None:
     names = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
     assert {"manifest.json", "results.json", "timing.json", "index.html", "figures/by_day.svg"} <= names
     assert not [name for name in names if "aside" in name or name.startswith(("work", "progress"))]
-    assert len([name for name in names if name.endswith("cell.json")]) == 3
-    assert (results["kind"], results["schema"]) == ("offline", 1)
+    assert len([name for name in names if name.endswith("cell.json")]) == 3 * 3  # seeds x (ranker, two arms)
+    assert (results["kind"], results["schema"]) == ("offline", 2)
 
 
 def test_measures_are_those_of_the_test_rows(results: dict, out: Path) -> None:
     data = offline.read(config())
-    (cell,) = (out / "cells" / "world-1").iterdir()
-    logit = np.load(cell / f"{json.loads((cell / 'cell.json').read_text())['models'].index(GOOD)}.npy")
+    logit = np.load(out / "cells" / Cell(world=1, name=GOOD).path / "prequential.npy")
     label = data.impressions.label
     positives, negatives = logit[data.test & label], logit[data.test & ~label]
     wins = (positives[:, None] > negatives).mean() + 0.5 * (positives[:, None] == negatives).mean()
@@ -67,7 +68,7 @@ def test_rows_come_in_order_and_say_what_they_are(results: dict) -> None:
 
 
 def test_averages_know_no_seed(results: dict) -> None:
-    for name in offline.AVERAGES:
+    for name in AVERAGES:
         assert len(rows(results)[name]["auc"]["per_seed"]) == 1
         assert rows(results)[name]["auc"]["ci"] == [None, None]
 
@@ -115,8 +116,8 @@ def test_an_interrupted_run_goes_on(results: dict, tmp_path: Path) -> None:
 
 def test_a_damaged_cell_is_one_line(tmp_path: Path) -> None:
     run(config(seeds=(1,)), tmp_path / "hurt")
-    (cell,) = (tmp_path / "hurt" / "cells").glob("*/*")
-    (cell / "0.npy").write_bytes(b"")
+    cell = tmp_path / "hurt" / "cells" / Cell(world=1, name=GOOD).path
+    (cell / "frozen.npy").write_bytes(b"")
     with pytest.raises(ValueError, match="remove it to compute it again") as caught:
         run(config(seeds=(1,)), tmp_path / "hurt")
     assert "\n" not in str(caught.value)
@@ -146,11 +147,68 @@ def test_the_page_says_so_when_an_arm_is_below_the_averages(results: dict) -> No
 def test_lines_fit_a_terminal(results: dict) -> None:
     text = lines(results)
     assert any(line.startswith("averages: user + video + tab") for line in text)
-    assert any(line.startswith(f"{GOOD} - {BAD}: AUC of the mean logits +") for line in text)
+    assert any(line.startswith(f"{GOOD} - {BAD}: AUC +") for line in text)
 
 
 def test_arms_of_one_ranker_share_it() -> None:
-    assert by_ranker(("dssm", "dssm+cs3@dnn", GOOD, "dssm")) == {"dnn": ["dssm", "dssm+cs3@dnn"], RANKER[1:]: [GOOD]}
+    arms = ("dssm", "dssm+cs3@dnn", GOOD, "dssm")
+    assert models_of(config(arms=arms)) == ["@dnn", RANKER, "dssm", "dssm+cs3@dnn", GOOD]
+    assert models_of(config(arms=("dssm",), rankers=("dnn-untrained",))) == ["@dnn", "@dnn-untrained", "dssm"]
+
+
+def test_controls_have_the_settings_of_what_they_control() -> None:
+    arms = ("dssm", "dssm+cms", "dssm+cms+shuffled", "dssm+cms@dnn-untrained", "dssm+cms[beta=0.5]", "dat")
+    found = settings(config(arms=arms))
+    assert found["dssm+cms"] == found["dssm+cms+shuffled"] == found["dssm+cms@dnn-untrained"]
+    assert found["dssm+cms"] == found["dssm+cms[beta=0.5]"]
+    assert found["@dnn"] == found["@dnn-untrained"]
+    untuned = settings(config(arms=arms, tuned=False, retriever={"lr": 0.5}))
+    assert {one["lr"] for name, one in untuned.items() if not name.startswith("@")} == {0.5}
+
+
+def test_what_is_compared_with_what() -> None:
+    found = compared(["dssm-bare", "dssm", "dssm+cas", "dssm-wide", "dssm-bare+cs3"])
+    assert found == [
+        ("dssm", "dssm+cas"),
+        ("dssm", "dssm-wide"),
+        ("dssm-bare", "dssm"),
+        ("dssm-bare", "dssm-bare+cs3"),
+        ("dssm-wide", "dssm+cas"),
+    ]
+    assert compared([BAD, GOOD]) == [(BAD, GOOD)]
+
+
+@pytest.mark.parametrize("clicks", [False, True])
+def test_what_was_visible_is_counted_as_a_loop_would(clicks: bool) -> None:
+    log, sync = offline.read(config()).impressions, 7200
+    found = visible(log, log.user, sync, clicks=clicks)
+    for i in range(0, len(log), 37):
+        now = log.time[i] // sync * sync
+        known = (log.user == log.user[i]) & (log.ready_at <= now) & (np.arange(len(log)) < i)
+        assert found[i] == (log.label[known].sum() if clicks else known.sum())
+
+
+def test_cold_slices_have_their_own_comparisons(results: dict) -> None:
+    (pair,) = results["contrasts"]
+    for name, one in results["slices"].items():
+        assert one["clicks"] <= one["rows"]
+        assert (name in pair["slices"]) == (one["rows"] > 0)
+    some = results["slices"]["videos with at most 3 clicks"]["rows"]
+    assert 0 < some < results["data"]["test_rows"]
+
+
+def test_the_frozen_mode_stands_beside_the_prequential_one(results: dict) -> None:
+    row = rows(results)[GOOD]
+    assert row["frozen"]["auc"]["mean"] != row["auc"]["mean"]
+    assert rows(results)["averages: user + video"]["frozen"] is None
+    (pair,) = results["contrasts"]
+    assert pair["frozen"]["ci"][0] > 0
+    assert pair["frozen_auc"]["effect"] == pytest.approx(pair["frozen"]["effect"], abs=1e-9)
+
+
+def test_the_effect_over_users_is_the_mean_over_seeds(results: dict) -> None:
+    (pair,) = results["contrasts"]
+    assert pair["users"]["effect"] == pytest.approx(pair["auc"]["effect"], abs=1e-9)
 
 
 def test_an_undefined_measure_is_none_not_nan() -> None:
@@ -185,6 +243,9 @@ def test_the_real_arms_replay_the_tiny_log(tmp_path: Path) -> None:
             arms=("dssm-bare", "dssm", "dssm+cs3"),
             seeds=(1,),
             sync=6 * 3600,
+            tuned=False,
+            panel=10,
+            noise=(0.0, 0.5),
             retriever={"embedding": 4, "hidden": (16,), "batch": 128, "negatives": 16},
             ranker=small,
         ),
@@ -194,6 +255,11 @@ def test_the_real_arms_replay_the_tiny_log(tmp_path: Path) -> None:
     found = [row["auc"]["mean"] for row in results["rows"][2:]]
     assert all(0.3 < value < 0.95 for value in found)
     assert len(set(found)) == 4
+    taus = [rows(results)[name]["tau"]["mean"] for name in ("dssm-bare", "dssm", "dssm+cs3")]
+    assert all(-1 < value < 1 for value in taus)
+    assert set(results["noise"]["scales"]["relative"]) == {"dssm", "dssm+cs3"}
+    assert rows(results)["dssm"]["gap"] is None
+    assert {found["mechanism"] for found in results["verdicts"]} == {"cs3"}
 
 
 def test_no_bar_where_stderr_is_no_terminal(results: dict, out: Path, tmp_path: Path, capfd) -> None:
@@ -210,6 +276,7 @@ def test_labels_may_wait_for_days(tmp_path: Path) -> None:
             seeds=(1,),
             sync=6 * 3600,
             label_wait=3 * 86_400,
+            tuned=False,
             retriever={"embedding": 4, "hidden": (16,), "batch": 128, "negatives": 16},
             ranker=small,
         ),

@@ -1,0 +1,58 @@
+"""The rule of the verdict per mechanism, case by case."""
+
+from __future__ import annotations
+
+import pytest
+
+from reports.studies.mechanisms import CONTROLS, WORTH, verdicts
+
+
+def users(lo, hi, q=0.01):
+    return {"effect": (lo + hi) / 2, "ci": [lo, hi], "p": q, "q": q}
+
+
+def found(gain, controls=None, mechanism="cms"):
+    arm = f"dssm+{mechanism}"
+    pairs = [{"control": "dssm", "treatment": arm, "users": gain}]
+    given = {name: users(0.001, 0.003) for name in CONTROLS[mechanism]} if controls is None else controls
+    pairs += [{"control": name, "treatment": arm, "users": one} for name, one in given.items()]
+    (one,) = verdicts(pairs)
+    assert one["mechanism"] == mechanism
+    return one["word"]
+
+
+@pytest.mark.parametrize("mechanism", list(CONTROLS))
+def test_a_gain_that_beats_every_control_is_supported(mechanism):
+    assert found(users(0.002, 0.004), mechanism=mechanism) == "supported"
+
+
+@pytest.mark.parametrize("mechanism", ["cas", "cts", "cms"])
+def test_a_gain_that_one_control_has_too_is_not_the_mechanisms(mechanism):
+    controls = {name: users(-0.001, 0.003) for name in CONTROLS[mechanism]}
+    assert found(users(0.002, 0.004), controls, mechanism) == "undecided"
+
+
+def test_a_gain_whose_control_was_not_run_is_undecided():
+    assert found(users(0.002, 0.004), {}) == "undecided"
+
+
+def test_ruling_out_a_worthwhile_gain_is_not_supported():
+    assert found(users(-0.002, WORTH - 1e-6)) == "not supported"
+    assert found(users(0.0001, WORTH - 1e-6)) == "not supported"
+
+
+def test_an_interval_around_zero_that_allows_a_gain_is_undecided():
+    assert found(users(-0.002, 0.004)) == "undecided"
+
+
+def test_many_arms_ask_for_more():
+    assert found(users(0.002, 0.004, q=0.2)) == "undecided"
+
+
+def test_no_arm_no_verdict():
+    assert verdicts([]) == []
+    assert verdicts([{"control": "a", "treatment": "b", "users": users(0, 1)}]) == []
+
+
+def test_without_an_interval_nothing_is_decided():
+    assert found(users(float("nan"), float("nan"))) == "undecided"

@@ -1,0 +1,67 @@
+"""A sweep: one study per value, or one arm per value, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.studies import offline, sweep
+from reports.studies.sweep import DIALS, SweepConfig, lines, run
+from tests.data.make_kuairand_tiny import FOLDER
+
+TINY: dict[str, Any] = {
+    "tuned": False,
+    "retriever": {"embedding": 4, "hidden": (16,), "batch": 256},
+    "ranker": {"embedding": 4, "hidden": (16, 64), "batch": 256},
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small models, few publications."""
+    study = sweep._study
+
+    def smaller(config: SweepConfig, arms: Any, **given: Any) -> offline.OfflineConfig:
+        return study(config, arms, **({"sync": 12 * 3600} | TINY | given))
+
+    monkeypatch.setattr(sweep, "_study", smaller)
+
+
+def test_a_decay_is_swept_by_one_run_with_an_arm_per_value(tmp_path: Path) -> None:
+    config = SweepConfig(dial="alpha", path=str(FOLDER), values=(0.0, 0.9), seeds=(1, 2))
+    results = run(config, tmp_path / "out", quiet=True)
+    assert json.loads((tmp_path / "out" / "sweep.json").read_text()) == results
+    assert list(results["arms"]) == ["ranker dnn", "dssm", "dssm+cts"]
+    assert [len(one["auc"]) for one in results["arms"].values()] == [2, 2, 2]
+    # the base does not depend on the dial; the arm does
+    assert results["arms"]["dssm"]["auc"][0] == results["arms"]["dssm"]["auc"][1]
+    one, two = results["arms"]["dssm+cts"]["auc"]
+    assert one["per_seed"] != two["per_seed"]
+    assert results["arms"]["dssm"]["users"] == [None, None]
+    assert len(list((tmp_path / "out" / "run" / "cells").glob("*/dssm+cts*"))) == 4
+    table = lines(results)
+    assert len(table) == 2 + 2
+    assert table[0].endswith("`dssm+cts` - `dssm` |")
+
+
+def test_a_dial_of_the_study_is_swept_by_a_run_per_value(tmp_path: Path) -> None:
+    config = SweepConfig(dial="sync", path=str(FOLDER), values=(21600, 86400), seeds=(1,))
+    results = run(config, tmp_path / "out", quiet=True)
+    assert sorted(path.name for path in (tmp_path / "out").glob("sync-*")) == ["sync-21600", "sync-86400"]
+    for one in results["arms"].values():
+        assert one["auc"][0]["mean"] != one["auc"][1]["mean"]
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_an_unknown_dial_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="dial == 'alfa', must be a dial; did you mean 'alpha'"):
+        run(SweepConfig(dial="alfa", path=str(FOLDER)), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_every_dial_sweeps_its_default() -> None:
+    for name, dial in DIALS.items():
+        assert dial.default in dial.values, name
