@@ -20,6 +20,8 @@ from cs3.stores import VectorStore, checked_keys
 from cs3.versions import EVER, Versions
 
 DAY = 86_400
+BLOCK = 1024
+"""Rows averaged at a time: what is copied on the way stays in the cache, and the allocator needs no new pages."""
 
 
 def checked_values(values: Tensor, rows: int, like: Tensor) -> Tensor:
@@ -62,13 +64,32 @@ def ema_(table: Tensor, counts: Tensor, keys: Tensor, values: Tensor, decay: flo
     ordered, order = torch.sort(keys, stable=True)
     rows, run, lengths = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
     ends = lengths.cumsum(0)
+    starts = ends - lengths
+    powers = torch.pow(decay, torch.arange(int(lengths.max()) + 1).to(table.dtype))
     from_end = ends.index_select(0, run) - 1 - torch.arange(keys.numel())
-    weights = torch.pow(decay, from_end.to(table.dtype)) * (1.0 - decay)
-    # One weighted sum per run of equal keys, gathering the values through `order` as it goes.
-    sums = functional.embedding_bag(order, values, ends - lengths, mode="sum", per_sample_weights=weights)
-    kept = torch.pow(decay, lengths.to(table.dtype)).unsqueeze(1)
-    table.index_copy_(0, rows, table.index_select(0, rows).mul_(kept).add_(sums))
+    weights = powers.index_select(0, from_end) * (1.0 - decay)
+    kept = powers.index_select(0, lengths)
+    target, each = _in_wide_elements(table), torch.arange(BLOCK)
+    for first in range(0, rows.numel(), BLOCK):
+        block = slice(first, first + BLOCK)
+        low, high = int(starts[first]), int(ends[block][-1])
+        # One weighted sum per run of equal keys, gathering the values through `order` as it goes.
+        sums = functional.embedding_bag(
+            order[low:high], values, starts[block] - low, mode="sum", per_sample_weights=weights[low:high]
+        )
+        # A sum of one row each: gathers and decays the past in one pass.
+        past = functional.embedding_bag(
+            rows[block], table, each[: len(sums)], mode="sum", per_sample_weights=kept[block]
+        )
+        target.index_copy_(0, rows[block], past.add_(sums).view(target.dtype))
     counts.index_add_(0, rows, lengths.to(counts.dtype))
+
+
+def _in_wide_elements(table: Tensor) -> Tensor:
+    """The same memory in elements of 16 bytes where rows can be cut so: an indexed copy costs by the element."""
+    cut = table.is_contiguous() and table.shape[1] * table.element_size() % 16 == 0
+    aligned = table.storage_offset() * table.element_size() % 16 == 0
+    return table.view(torch.complex128) if cut and aligned else table
 
 
 class VectorTable:
