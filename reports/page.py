@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reports import figures, sections, wording
+
+if TYPE_CHECKING:
+    import jinja2
 
 Record = Mapping[str, Any]
 SCHEMA = 1
@@ -79,25 +82,11 @@ def render(results: Record, timing: Record, manifest: Record, svgs: Mapping[str,
     Raises:
         ValueError: if the results are of a schema that this page does not know.
     """
-    import jinja2
-
     if results.get("schema", SCHEMA) != SCHEMA:
         msg = f"results schema == {results['schema']}, must be {SCHEMA}"
         raise ValueError(msg)
     built = sections.build(results, timing, manifest, svgs)
-    inlined = {
-        part.figure: inline_svg(part.figure, svgs[part.figure], part.alt) for part in built if part.figure in svgs
-    }
-    folder = resources.files("reports.templates")
-    files = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css")}
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader(files),
-        autoescape=jinja2.select_autoescape(["html"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
+    return template("page.html").render(
         title=title(results),
         facts=facts(results),
         small=bool(results.get("small")),
@@ -106,8 +95,30 @@ def render(results: Record, timing: Record, manifest: Record, svgs: Mapping[str,
         lights=sections.lights(results),
         tiles=sections.tiles(results, timing),
         sections=built,
-        figures=inlined,
+        figures=inlined(built, svgs),
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A page of `reports/templates`; the parts that pages share are beside it."""
+    import jinja2
+
+    folder = resources.files("reports.templates")
+    texts = [one for one in folder.iterdir() if one.name.endswith((".html", ".css"))]
+    files = {one.name: one.read_text(encoding="utf-8") for one in texts}
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader(files),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def inlined(built: Iterable[sections.Section], svgs: Mapping[str, str]) -> dict[str, str]:
+    """The inline SVG of every section that has a figure, by the figure's name."""
+    return {part.figure: inline_svg(part.figure, svgs[part.figure], part.alt) for part in built if part.figure in svgs}
 
 
 def title(results: Record) -> str:
