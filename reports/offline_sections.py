@@ -108,12 +108,12 @@ def mean(value: Record | None) -> str:
 def delta(value: float) -> str:
     """A difference with its sign and four decimals, so that the numbers of a column stand under each other."""
     text = f"{value:+.4f}"
-    return "0.0000" if float(text) == 0 else text.replace("-", MINUS)
+    return level(0.0) if float(text) == 0 else text.replace("-", MINUS)
 
 
 def level(value: Any) -> str:
     """A score with four decimals."""
-    return f"{value:.4f}".replace("-", MINUS) if wording.known(value) else wording.MISSING
+    return f"{value:z.4f}".replace("-", MINUS) if wording.known(value) else wording.MISSING
 
 
 def difference(value: Record | None) -> Cell:

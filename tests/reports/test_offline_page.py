@@ -102,6 +102,11 @@ def test_the_two_kinds_of_interval_are_named(sections):
     assert "over seeds" in sections["noise"].caption
 
 
+@pytest.mark.parametrize(("value", "shown"), [(-0.00002, "0.0000"), (-0.5, "−0.5000"), (None, "n/a")])
+def test_a_score_that_rounds_to_zero_has_no_sign(value, shown):
+    assert offline_sections.level(value) == shown
+
+
 def test_empty_slices_are_named_and_have_no_column(sections):
     assert f"Without a row: {sample_offline.EMPTY}." in sections["cold"].lead
     sizes = cells(sections["cold"], "Sizes")
