@@ -92,7 +92,7 @@ def test_a_server_that_comes_back_within_the_retries_is_waited_for(own_server):
 
 
 def test_reads_degrade_to_cold_vectors_and_are_counted(own_server):
-    store = opened(own_server.url, timeout=0.5, retries=1, pause=60.0, when_away="cold")
+    store = opened(own_server.url, timeout=5.0, retries=1, pause=60.0, when_away="cold")
     store.put(keys(1), torch.ones(1, WIDTH), 1)
     own_server.kill()
     for reads in range(1, 4):
@@ -104,7 +104,7 @@ def test_reads_degrade_to_cold_vectors_and_are_counted(own_server):
     with pytest.raises(ConnectionError, match=r"publication of 1 vectors to cs3:.*:cross-users failed 2 times"):
         store.put(keys(1), torch.ones(1, WIDTH), 2)
     with pytest.raises(ConnectionError):
-        opened(own_server.url, timeout=0.5, retries=0, when_away="cold")
+        opened(own_server.url, timeout=5.0, retries=0, when_away="cold")
 
 
 def test_a_degraded_reader_does_not_wait_for_each_read_and_looks_again_after_the_pause(own_server):
@@ -128,7 +128,7 @@ def test_a_degraded_reader_does_not_wait_for_each_read_and_looks_again_after_the
 
 
 def test_without_degrading_each_read_says_that_the_server_is_away(own_server):
-    store = opened(own_server.url, timeout=0.5, retries=0)
+    store = opened(own_server.url, timeout=5.0, retries=0)
     own_server.kill()
     with pytest.raises(ConnectionError, match="HMGET"):
         store.fetch(keys(1))
