@@ -1,9 +1,8 @@
 """Question: what are each model's best settings, when every model gets the same space and the same budget?
 
 ``cs3bench tune`` replays the days of a log before its test days once per point of a search (``search``), for each model
-apart, and scores a point by its AUC on the last of those days, less a toll on width. The winners go to a file that
-``cs3bench offline`` reads. The rankers come first: the towers that learn from a ranker are tuned on the log of the
-tuned one.
+apart, and scores a point by its AUC on the last of those days. The winners go to a file that ``cs3bench offline``
+reads. The rankers come first: the towers that learn from a ranker are tuned on the log of the tuned one.
 """
 
 from __future__ import annotations
@@ -44,9 +43,6 @@ RANKER_SPACE = Space(
     natural=TOWER_SPACE.natural,
 )
 """The same ladders; the last width is that of h_uv, which every ranker has in common."""
-TOLL = 0.0005
-"""AUC that a rung of width must bring to be worth its price, about twice what another seed moves a score by. Without it
-the search would double every model for gains that nobody could tell from chance."""
 MODELS = (
     "@dnn", "dssm-bare", "dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cas+cts", "dssm+cas+cms", "dssm+cts+cms",
     "dssm+cs3", "dssm-bare+cs3", "dssm-wide", "dat",
@@ -189,7 +185,7 @@ def compute(task: Task, cells: int) -> None:
         if not path.exists():
             with one_thread():
                 write_json(path, {"auc": evaluate(task, space.values(point), progress)})
-        return float(read_json(path)["auc"] or np.nan) - toll(space, point)
+        return float(read_json(path)["auc"] or np.nan)
 
     found = search(space, score, task.config.budget)
     with run.writing(task.cell) as out:
@@ -198,11 +194,6 @@ def compute(task: Task, cells: int) -> None:
                 log = ranked(task.config, task.cell.name[1:], space.values(found.best), progress)
             np.savez(out / "log.npz", pctr=log.pctr, hidden=log.hidden)
         write_json(out / "cell.json", described(space, found))
-
-
-def toll(space: Space, point: Point) -> float:
-    """What a point's width costs, in AUC."""
-    return TOLL * point[list(space.ladders).index("hidden")]
 
 
 def evaluate(task: Task, params: Mapping[str, Any], progress: Progress) -> float:
@@ -245,12 +236,10 @@ def described(space: Space, found: Found) -> dict[str, Any]:
     described: dict[str, Any] = plain(
         {
             "best": space.values(found.best),
-            "auc": found.tried[found.best] + toll(space, found.best),
+            "auc": found.tried[found.best],
             "surrounded": found.surrounded,
             "on_boundary": space.on_boundary(found.best),
-            "tried": [
-                space.values(point) | {"auc": worth + toll(space, point)} for point, worth in found.tried.items()
-            ],
+            "tried": [space.values(point) | {"auc": auc} for point, auc in found.tried.items()],
         }
     )
     return described

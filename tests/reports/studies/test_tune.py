@@ -78,13 +78,6 @@ def test_the_shipped_settings_lie_on_the_ladders() -> None:
         assert space.on_boundary(tuple(point)) == [], model
 
 
-def test_a_width_must_earn_its_price() -> None:
-    ladder = list(TOWER_SPACE.ladders)
-    narrow, wide = TOWER_SPACE.first(), list(TOWER_SPACE.first())
-    wide[ladder.index("hidden")] += 1
-    assert tune.toll(TOWER_SPACE, tuple(wide)) - tune.toll(TOWER_SPACE, narrow) == pytest.approx(tune.TOLL)
-
-
 def test_the_results_are_plain(small: TuneConfig, tmp_path: Path) -> None:
     results = run(small.model_copy(update={"models": ("dssm",), "budget": 1}), tmp_path / "run", quiet=True)
     assert json.loads((tmp_path / "run" / "tuning.json").read_text()) == results
