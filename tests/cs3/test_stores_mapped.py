@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,14 +14,12 @@ from cs3.versions import EVER
 
 ROWS, WIDTH = 300, 64
 
-WRITER = """
-import sys, torch
-from cs3.mapped import MappedStore
-store = MappedStore(sys.argv[1], 300, 64)
-print("ready", flush=True)
-for version in range(store.version() + 1, 10**9):
-    store.put(torch.arange(300), torch.full((300, 64), float(version)), version, replace=version % 5 == 0)
-"""
+
+def write_for_ever(path):
+    store = MappedStore(path, ROWS, WIDTH)
+    for version in range(store.version() + 1, 10**9):
+        vectors = torch.full((ROWS, WIDTH), float(version))
+        store.put(torch.arange(ROWS), vectors, version, replace=version % 5 == 0)
 
 
 def keys(*values):
@@ -40,18 +36,17 @@ def test_a_killed_writer_leaves_the_former_publication_whole(tmp_path):
     store = MappedStore(path, ROWS, WIDTH)
     store.put(torch.arange(ROWS), torch.zeros(ROWS, WIDTH), 0)
     last = 0
-    for kill in range(4):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
-        )
-        assert writer.stdout.readline() == b"ready\n"
+    for kill in range(6):
+        # Forked, since it only has to be another process: a new interpreter would spend seconds on imports.
+        writer = multiprocessing.get_context("fork").Process(target=write_for_ever, args=(path,))
+        writer.start()
         until = time.monotonic() + 0.05 + 0.03 * kill
         while store.version() == last or time.monotonic() < until:
             found = store.fetch(torch.arange(ROWS))
             assert bool((found == found[0, 0]).all())
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-        writer.stdout.close()
+        writer.kill()
+        writer.join()
+        assert writer.exitcode == -signal.SIGKILL
         again = MappedStore(path, ROWS, WIDTH)
         found, version = again.fetch(torch.arange(ROWS)), again.version()
         assert version > last
