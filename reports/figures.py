@@ -578,7 +578,7 @@ def _seam(ax: Axes, curve: Record) -> None:
 @styled
 def mechanisms(results: Record) -> Figure:
     """What each mechanism adds alone, with its interval and the paper's claim called."""
-    found = results["mechanisms"]["rows"]
+    found = [row for row in results["mechanisms"]["rows"] if wording.known(row.get("lift"))]
     figure, (ax,) = canvas(0.42 * len(found) + 0.8)
     rows = []
     for row in found:
@@ -624,6 +624,11 @@ def has_rows(results: Record, section: str) -> bool:
     return bool((results.get(section) or {}).get("rows"))
 
 
+def told_apart(results: Record) -> bool:
+    """Whether the run measured any mechanism alone."""
+    return any(wording.known(row.get("lift")) for row in results["mechanisms"]["rows"])
+
+
 def drawable(results: Record, timing: Record) -> dict[str, Callable[[], Figure]]:
     """The figures that this run has numbers for, by name, in the page's order."""
     in_plane = any(
@@ -640,7 +645,7 @@ def drawable(results: Record, timing: Record) -> dict[str, Callable[[], Figure]]
         (by_arm(results, "k_sweep"), k_sweep, (results, timing)),
         (by_arm(results, "calibration"), calibration, (results,)),
         (by_arm(results, "learning"), learning, (results,)),
-        (has_rows(results, "mechanisms"), mechanisms, (results,)),
+        (has_rows(results, "mechanisms") and told_apart(results), mechanisms, (results,)),
         (has_rows(results, "references"), references, (results,)),
     ]
     return {draw.__name__: functools.partial(draw, *args) for present, draw, args in every if present}

@@ -509,16 +509,16 @@ def mechanisms(results: Record) -> Section:
     ]
     said = [f"{row.get('mechanism') or row.get('arm')} {row.get('word') or 'undecided'}" for row in found["rows"]]
     lead = f"The paper's claims: {', '.join(said)}."
+    apart = any(wording.known(row.get("lift")) for row in found["rows"])
     columns = ("Mechanism", "Claim", "Lift", "95% CI", "p", "Holm p", "Call")
     return Section(
         key="mechanisms",
         title="Mechanism by mechanism",
-        lead=lead,
-        figure="mechanisms",
+        lead=f"{lead} {found.get('note') or ''}".strip(),
+        figure="mechanisms" if apart else "",
         alt=f"Lift of each mechanism alone with 95% intervals. {lead}",
-        caption=f"Lift of revenue over the control in per cent; 95% t intervals over {worlds(found.get('n_worlds'))}. "
-        f"{found.get('note') or ''}".strip(),
-        tables=(table("Claims", columns, rows, prose=True),),
+        caption=f"Lift of revenue over the control in per cent; 95% t intervals over {worlds(found.get('n_worlds'))}.",
+        tables=(table("Claims", columns, rows, prose=True, shown=not apart),),
     )
 
 

@@ -21,6 +21,14 @@ CONTROLS = {
     "cs3": (),
 }
 """What a mechanism must beat besides ``dssm``."""
+REVENUE = {
+    "CAS": "revenue +1.68 % alone (scenario A)",
+    "CTS": "revenue +0.44 points on top of CAS and CMS (scenario A)",
+    "CMS": "revenue +6.10 points on top of CAS (scenario A)",
+}
+"""The paper's stepwise claims of an online test (arXiv 2604.19269): +1.677, +7.880, +8.356 %."""
+WORTH_REVENUE = 0.005
+"""Lift of revenue below which nobody would carry the cost of another mechanism."""
 
 
 def verdicts(contrasts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -65,3 +73,46 @@ def judged(
         )
         return {"word": "undecided", "reason": f"{reason}: a gain, but {doubt}."}
     return {"word": "supported", "reason": f"{reason}: a gain, and its own."}
+
+
+def market_calls(control: str, treatment: str, revenue: Mapping[str, Any]) -> dict[str, Any]:
+    """The paper's claims called by one A/B run of the market.
+
+    An effect belongs to a mechanism only where it is all that the treatment adds. *Supported*: the interval of the true
+    revenue effect lies above 0. *Not supported*: it rules out a lift of ``WORTH_REVENUE`` or more. Else *undecided*.
+
+    Args:
+        control: spelling of arm 0.
+        treatment: spelling of arm 1.
+        revenue: ``rel_effect``, ``ci``, ``p`` and ``n_worlds`` of the run.
+
+    Returns:
+        ``n_worlds``, ``note`` and ``rows`` of ``mechanism``, ``arm``, ``claim``, ``lift``, ``ci``, ``p``, ``word``.
+    """
+    added = mechanisms_in(treatment) - mechanisms_in(control)
+    alone = len(added) == 1
+    lo, hi = revenue["ci"]
+    word = "undecided"
+    if alone and lo is not None:
+        word = "supported" if lo > 0 else "not supported" if hi < WORTH_REVENUE else "undecided"
+    rows = [
+        {
+            "mechanism": name,
+            "arm": treatment,
+            "claim": claim,
+            "lift": revenue["rel_effect"] if alone and name in added else None,
+            "ci": revenue["ci"] if alone and name in added else None,
+            "p": revenue["p"] if alone and name in added else None,
+            "word": word if name in added else "undecided",
+        }
+        for name, claim in REVENUE.items()
+    ]
+    apart = "cs3bench ab --treatment dssm+cas (or +cts, +cms) runs one alone."
+    note = "The other mechanisms are not in this run." if alone else f"This run does not tell them apart: {apart}"
+    return {"n_worlds": revenue["n_worlds"], "note": note, "rows": rows if added else []}
+
+
+def mechanisms_in(spelling: str) -> set[str]:
+    """The mechanisms of an arm's spelling: ``dssm+cs3`` has all three."""
+    modifiers = {part.partition("[")[0] for part in spelling.partition("@")[0].split("+")[1:]}
+    return {name for name in REVENUE if name.lower() in modifiers or "cs3" in modifiers}

@@ -21,6 +21,7 @@ from reports.statistics import (
     plateau,
 )
 from reports.studies.evaluation import equal_revenue_k
+from reports.studies.mechanisms import market_calls
 from reports.verdict import Guardrail, Light, rule, verdict
 from simulator.scenario import Scenario
 
@@ -384,6 +385,7 @@ def summarise(
             "lights": [light._asdict() for light in decided.lights],
         },
         "metrics": rows,
+        "mechanisms": market_calls(control, treatment, rows["revenue"]),
         "per_day": daily(scenario, a, b),
         "learning": learned,
         "funnel": {name: funnel(facts) for name, facts in named.items()},

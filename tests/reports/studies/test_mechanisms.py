@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.studies.mechanisms import CONTROLS, WORTH, verdicts
+from reports.studies.mechanisms import CONTROLS, WORTH, WORTH_REVENUE, market_calls, mechanisms_in, verdicts
 
 
 def users(lo, hi, q=0.01):
@@ -56,3 +56,37 @@ def test_no_arm_no_verdict():
 
 def test_without_an_interval_nothing_is_decided():
     assert found(users(float("nan"), float("nan"))) == "undecided"
+
+
+def call(treatment, ci, control="dssm"):
+    revenue = {"rel_effect": sum(ci) / 2, "ci": list(ci), "p": 0.04, "n_worlds": 5}
+    found = market_calls(control, treatment, revenue)
+    return {row["mechanism"]: row["word"] for row in found["rows"]}, found
+
+
+@pytest.mark.parametrize(
+    ("ci", "word"),
+    [
+        ((0.001, 0.02), "supported"),
+        ((-0.01, WORTH_REVENUE - 1e-6), "not supported"),
+        ((-0.01, 0.02), "undecided"),
+    ],
+)
+def test_the_market_calls_the_one_mechanism_that_was_added(ci, word):
+    words, found = call("dssm+cms@bst", ci)
+    assert words == {"CAS": "undecided", "CTS": "undecided", "CMS": word}
+    assert [row["lift"] is None for row in found["rows"]] == [True, True, False]
+    assert call("dssm+cs3", ci, control="dssm+cas+cts")[0] == words
+
+
+def test_mechanisms_that_were_run_together_are_not_told_apart():
+    words, found = call("dssm+cs3", (0.01, 0.02))
+    assert set(words.values()) == {"undecided"}
+    assert "does not tell them apart" in found["note"]
+    assert call("dat", (0.01, 0.02))[1]["rows"] == []
+
+
+def test_mechanisms_of_a_spelling():
+    assert mechanisms_in("dssm-bare+cs3@dnn") == {"CAS", "CTS", "CMS"}
+    assert mechanisms_in("dssm+cts[alpha=0.5]+cms@bst") == {"CTS", "CMS"}
+    assert mechanisms_in("dat") == set()
