@@ -44,6 +44,14 @@ class Space:
                 raise ValueError(f"start.{name} == {self.start[name]}, must be one of {list(ladder)}")
         return tuple(list(ladder).index(self.start[name]) for name, ladder in self.ladders.items())
 
+    def point(self, values: Mapping[str, Any]) -> Point:
+        """Hyper-parameters as a point; lists count as tuples."""
+        found = []
+        for name, ladder in self.ladders.items():
+            value = values[name]
+            found.append(list(ladder).index(tuple(value) if isinstance(value, list) else value))
+        return tuple(found)
+
     def values(self, point: Point) -> dict[str, Any]:
         """A point as hyper-parameters."""
         return {name: ladder[rung] for (name, ladder), rung in zip(self.ladders.items(), point, strict=True)}
@@ -83,6 +91,12 @@ class Found:
     tried: dict[Point, float]
     best: Point
     surrounded: bool
+
+    @classmethod
+    def of(cls, space: Space, tried: Mapping[Point, float]) -> Found:
+        """What a set of scores says."""
+        best = max(tried, key=lambda point: tried[point])
+        return cls(tried=dict(tried), best=best, surrounded=all(near in tried for near in space.neighbours(best)))
 
 
 def moved(point: Point, place: int, step: int) -> Point:
@@ -133,4 +147,4 @@ def search(space: Space, score: Callable[[Point], float], budget: int, seed: int
         if len(tried) == known:
             drawn = tuple(int(draws.integers(n)) for n in rungs)
             best = max(best, drawn, key=ask)
-    return Found(tried=tried, best=best, surrounded=all(near in tried for near in space.neighbours(best)))
+    return Found.of(space, tried)

@@ -2,12 +2,13 @@
 
 ``cs3bench tune`` replays the days of a log before its test days once per point of a search (``search``), for each model
 apart, and scores a point by its AUC on the last of those days. The winners go to a file that ``cs3bench offline``
-reads. The rankers come first: the towers that learn from a ranker are tuned on the log of the tuned one.
+reads. The rankers come first: the towers that learn from a ranker are tuned on the log of the tuned one. In a second
+round every tower tries the winners of all the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ MODELS = (
     "dssm+cs3", "dssm-bare+cs3", "dssm-wide", "dat",
 )  # fmt: skip
 """Rankers are spelled ``@name``."""
+TRADED = "traded"
+"""Variant of the cells of the second round."""
 
 
 class TuneConfig(Section):
@@ -123,36 +126,47 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
     run = RunDirectory(out, manifest(identity, command=command, seeds=[config.seed]))
     cells = [Cell(world=config.seed, name=model) for model in config.models]
     periods = sum(1 for _ in steps(fit_rows(config)[0], config.sync))
-    missing = [cell for cell in cells if not run.done(cell)]
+    traded = [replace(cell, variant=TRADED) for cell in cells]
+    every = [*cells, *traded]
+    missing = [cell for cell in every if not run.done(cell)]
+    towers = [cell for cell in cells if not cell.name.startswith("@")]
 
     def split(waiting: Sequence[Cell], running: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
-        """A tower that learns from a ranker waits for the ranker's search."""
-        under_way = {cell.name for cell in running}
-        ready = [cell for cell in waiting if ranker_of(cell.name) not in under_way]
+        """A tower that learns from a ranker waits for the ranker; nobody trades before everybody has searched."""
+        ready = [cell for cell in waiting if not set(_before(cell, cells)) & set(running)]
         return ready, [cell for cell in waiting if cell not in ready]
 
+    points = config.budget * len(cells) + len(towers) ** 2
     compute_all(
         run,
         {
-            cell: (Task(cell=cell, config=config, root=str(run.root), identity=identity, index=i), len(cells))
-            for i, cell in enumerate(cells)
+            cell: (Task(cell=cell, config=config, root=str(run.root), identity=identity, index=i), len(every))
+            for i, cell in enumerate(every)
             if cell in missing
         },
         compute,
-        cells=len(cells),
-        ticks=periods * config.budget * len(missing),
+        cells=len(every),
+        ticks=periods * points * len(missing) // len(every),
         jobs=jobs,
         label="tuning",
         quiet=quiet,
         split=split,
     )
-    found = {cell.name: read_json(run.cell(cell) / "cell.json") for cell in cells}
+    found = {cell.name: read_json(run.cell(cell) / "cell.json") for cell in traded}
     results = {"schema": 1, "kind": "tune", "data": config.data, "budget": config.budget, "models": found}
     write_json(out / "tuning.json", results)
     aside = out / "tuned.toml.aside"
     aside.write_text(spelled({model: one["best"] for model, one in found.items()}), encoding="utf-8")
     aside.replace(out / "tuned.toml")
     return results
+
+
+def _before(cell: Cell, searches: Sequence[Cell]) -> list[Cell]:
+    """The cells that a cell reads."""
+    if cell.variant == TRADED:
+        alike = cell.name.startswith("@")
+        return [one for one in searches if one.name.startswith("@") == alike]
+    return [one for one in searches if one.name == ranker_of(cell.name)]
 
 
 def ranker_of(model: str) -> str | None:
@@ -172,12 +186,12 @@ def fit_rows(config: TuneConfig) -> tuple[Impressions, Any]:
 
 
 def compute(task: Task, cells: int) -> None:
-    """One model's search. Every point is kept, so that an interrupted search goes on where it was."""
+    """One model's search, or its trade. Every point is kept, so that an interrupted search goes on where it was."""
     progress = Progress(Path(task.root), cells, task.index)
     progress.reset()
     run = RunDirectory(Path(task.root), {"identity": task.identity})
-    space = RANKER_SPACE if task.cell.name.startswith("@") else TOWER_SPACE
-    points = Path(task.root) / "points" / task.cell.path
+    space = space_of(task.cell.name)
+    points = Path(task.root) / "points" / replace(task.cell, variant="").path
     points.mkdir(parents=True, exist_ok=True)
 
     def score(point: Point) -> float:
@@ -187,13 +201,35 @@ def compute(task: Task, cells: int) -> None:
                 write_json(path, {"auc": evaluate(task, space.values(point), progress)})
         return float(read_json(path)["auc"] or np.nan)
 
-    found = search(space, score, task.config.budget)
+    found = _traded(task, run, space, score) if task.cell.variant else search(space, score, task.config.budget)
     with run.writing(task.cell) as out:
-        if task.cell.name.startswith("@"):
+        if task.cell.name.startswith("@") and not task.cell.variant:
             with one_thread():
                 log = ranked(task.config, task.cell.name[1:], space.values(found.best), progress)
             np.savez(out / "log.npz", pctr=log.pctr, hidden=log.hidden)
         write_json(out / "cell.json", described(space, found))
+
+
+def space_of(model: str) -> Space:
+    """The ladders of a model."""
+    return RANKER_SPACE if model.startswith("@") else TOWER_SPACE
+
+
+def _traded(task: Task, run: RunDirectory, space: Space, score: Callable[[Point], float]) -> Found:
+    """What a search found, and the winners of all other towers' searches tried too.
+
+    A coordinate search may end beside a better hill that another model's search came upon; with the winners traded no
+    model is worse off for the path that its own search took. Rankers do not trade: towers learn from the one found.
+    """
+    cells = [Cell(world=task.cell.world, name=model) for model in task.config.models]
+    mine = read_json(run.cell(replace(task.cell, variant="")) / "cell.json")
+    tried = {space.point(one): float(one["auc"]) for one in mine["tried"]}
+    if not task.cell.name.startswith("@"):
+        for cell in _before(task.cell, cells):
+            won = space.point(read_json(run.cell(cell) / "cell.json")["best"])
+            if won not in tried:
+                tried[won] = score(won)
+    return Found.of(space, tried)
 
 
 def evaluate(task: Task, params: Mapping[str, Any], progress: Progress) -> float:

@@ -30,7 +30,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> TuneConfig:
 def test_every_model_gets_the_same_start_and_budget(small: TuneConfig, tmp_path: Path) -> None:
     results = run(small, tmp_path / "run", quiet=True)
     tried = {name: one["tried"] for name, one in results["models"].items()}
-    assert {len(points) for points in tried.values()} == {3}
+    assert {len(points) for points in tried.values()} <= {3, 4}  # with the other tower's winner
+    assert len(tried["@dnn"]) == 3
     starts = [{key: points[0][key] for key in ("lr", "table_lr")} for points in tried.values()]
     assert starts[0] == starts[1] == starts[2]
     for one in results["models"].values():
@@ -42,7 +43,7 @@ def test_every_model_gets_the_same_start_and_budget(small: TuneConfig, tmp_path:
 
     # what was tried is not tried again
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "points").rglob("*.json")}
-    assert len(stamps) == 9
+    assert len(stamps) == sum(map(len, tried.values()))
     for cell in (tmp_path / "run" / "cells").rglob("cell.json"):
         cell.unlink()
     assert run(small, tmp_path / "run", quiet=True) == results
@@ -71,11 +72,7 @@ def test_the_shipped_settings_lie_on_the_ladders() -> None:
 
     for model, params in shipped("kuairand").items():
         space = RANKER_SPACE if model.startswith("@") else TOWER_SPACE
-        point = []
-        for name, ladder in space.ladders.items():
-            value = params[name]
-            point.append(list(ladder).index(tuple(value) if isinstance(value, list) else value))
-        assert space.on_boundary(tuple(point)) == [], model
+        assert space.on_boundary(space.point(params)) == [], model
 
 
 def test_the_results_are_plain(small: TuneConfig, tmp_path: Path) -> None:
