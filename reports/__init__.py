@@ -6,6 +6,7 @@ Reading order:
    rule. Pure functions of arrays; none sees a model or the world.
 2. ``arms``: composes an arm from its spelling, e.g. ``dssm+cs3@dnn``.
 3. ``studies``: one question, one file.
-4. ``figures`` and ``page`` (with ``sections`` and ``wording``): results in, pictures and one HTML file out.
+4. ``figures`` and ``page`` (with ``sections`` and ``wording``): results in, pictures and one HTML file out; the same
+   of a replayed log: ``offline_figures``, ``offline_page``, ``offline_sections``; ``published``: the paper's figures.
 5. ``cli``: ``cs3bench``.
 """
