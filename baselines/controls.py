@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines.assembly import hands_over, single_vector
 from baselines.dnn import dnn
 from baselines.dssm import dssm, side_widths
 from baselines.extras import Extras
@@ -45,9 +46,15 @@ class Shuffled:
         draws = np.random.default_rng(subseed(seed, "shuffled keys"))
         self._users, self._items = (derangement(n, draws) for n in (catalog.users.rows, catalog.ads.rows))
 
-    def wrap(self, user_tower: nn.Module, item_tower: nn.Module) -> None:
+    def wrap(
+        self,
+        user_tower: nn.Module,
+        item_tower: nn.Module,
+        *,
+        leave_out: tuple[Collection[nn.Module], Collection[nn.Module]] = ((), ()),
+    ) -> None:
         """As the wrapped ones do."""
-        self._extras.wrap(user_tower, item_tower)
+        self._extras.wrap(user_tower, item_tower, leave_out=leave_out)
 
     def read_users(self, users: Tensor, as_of: Tensor) -> Tensor:
         """The rows of other users."""
@@ -158,6 +165,7 @@ def equal_flop_hidden(width_in: int, hidden: tuple[int, ...], width: int) -> tup
     return scaled(float(scales[np.abs(flops - target).argmin()]))
 
 
+@hands_over(single_vector)
 def dssm_wide(
     catalog: Catalog,
     seed: int,

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from baselines.assembly import hands_over, single_vector
 from baselines.auxiliary import Trained
 from baselines.dssm import dssm
 from baselines.extras import Extras
@@ -157,6 +158,7 @@ class AugmentedVectors:
             adagrad.restore(squares)
 
 
+@hands_over(single_vector)
 def dat(
     catalog: Catalog,
     seed: int,

@@ -11,13 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from baselines.assembly import assembled, hands_over, single_vector
 from baselines.auxiliary import Auxiliary
 from baselines.extras import Extras
-from baselines.features import FieldEmbedding, Fields, SideInput, mlp, widened
-from baselines.tower import TowerConfig, TowerRetriever, TwoTower
+from baselines.features import FieldEmbedding, Fields, SideInput, mlp
+from baselines.score import Cosine
+from baselines.tower import Tower, TowerConfig, TowerRetriever, TwoTower, widen_first, with_extras
 from simulator.keyed_random import subseed
 from simulator.records import Catalog
 
@@ -25,7 +26,7 @@ COUNTERS_AD = 5
 """Width of an ad's counters; a user's is 3 + 2 x categories (counters.py)."""
 
 
-class DssmTower(nn.Module):
+class DssmTower(Tower):
     """``n(MLP([embeddings; pooled history; dense; extras]))``.
 
     Args:
@@ -46,19 +47,15 @@ class DssmTower(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.layers = mlp([width_in, *hidden, width], dropout, seed)
+        self.layers: nn.Sequential = mlp([width_in, *hidden, width], dropout, seed)
 
     def widen(self, extra: int) -> None:
         """Make room for extra inputs, which start at zero weight."""
-        first = self.layers[0]
-        assert isinstance(first, nn.Linear)
-        self.layers[0] = widened(first, extra)
+        widen_first(self.layers, extra)
 
     def forward(self, x: SideInput, extras: Tensor | None, rows: Tensor | None = None) -> Tensor:
         """Unit vectors [B, d]; ``rows`` as in :class:`FieldEmbedding`."""
-        inputs = self.embedding(x, rows)
-        if extras is not None and extras.shape[1]:
-            inputs = torch.cat([inputs, extras], dim=1)
+        inputs = with_extras(self.embedding(x, rows), extras)
         return nn.functional.normalize(self.layers(inputs), dim=1, eps=1e-8)
 
 
@@ -69,6 +66,7 @@ def side_widths(catalog: Catalog, config: TowerConfig) -> tuple[int, int]:
     return user, e * fields.ad_fields + fields.ad_dense + COUNTERS_AD * counted
 
 
+@hands_over(single_vector)
 def dssm(
     catalog: Catalog,
     seed: int,
@@ -89,12 +87,9 @@ def dssm(
         params: of TowerConfig.
     """
     config = replace(TowerConfig(), **params)
-    fields = Fields(catalog)
     user_in, item_in = side_widths(catalog, config)
-    # The base is drawn from its own generator before any extra: layers that two arms share start equal.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(subseed(seed, "towers"))
-        embedding = FieldEmbedding(fields.rows, config.embedding)
+
+    def build(embedding: FieldEmbedding, _: Fields) -> TwoTower:
         user, item = (
             DssmTower(embedding, width_in, hidden, config.width, config.dropout, subseed(seed, f"{side} tower dropout"))
             for side, width_in, hidden in (
@@ -102,14 +97,12 @@ def dssm(
                 ("item", item_in, config.hidden),
             )
         )
-        for slot in (extras, auxiliary):
-            if slot is not None:
-                user.widen(slot.user_width)
-                item.widen(slot.item_width)
-    model = TwoTower(user, item, gain=config.gain, base_ctr=catalog.base_ctr)
-    return TowerRetriever(catalog, seed, model, embedding, fields, config, extras, auxiliary)
+        return TwoTower(user, item, Cosine(config.width), gain=config.gain, base_ctr=catalog.base_ctr)
+
+    return assembled(catalog, seed, config, build, extras, auxiliary)
 
 
+@hands_over(single_vector)
 def dssm_bare(catalog: Catalog, seed: int, *, extras: Extras | None = None, **params: Any) -> TowerRetriever:
     """Entry point ``dssm-bare``: the same without online counters, a control and no opponent."""
     return dssm(catalog, seed, extras=extras, counters=False, **params)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -20,8 +21,14 @@ class Extras(Protocol):
     user_width: int
     item_width: int
 
-    def wrap(self, user_tower: nn.Module, item_tower: nn.Module) -> None:
-        """Change the towers' layers in place, before any optimiser is made."""
+    def wrap(
+        self,
+        user_tower: nn.Module,
+        item_tower: nn.Module,
+        *,
+        leave_out: tuple[Collection[nn.Module], Collection[nn.Module]] = ((), ()),
+    ) -> None:
+        """Change the towers' layers in place, except those of each to leave out, before any optimiser is made."""
         ...
 
     def read_users(self, users: Tensor, as_of: Tensor) -> Tensor:

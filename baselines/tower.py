@@ -1,20 +1,21 @@
-"""The trainer and server of any single-vector two-tower retriever: losses, online steps, publication, exact search.
+"""The trainer and server of any two-tower retriever: losses, online steps, publication, exact search.
 
-A backbone (one paper, one file) hands it a ``TwoTower``; ``cs3`` or a control fills the slot ``extras``. The order of
-one micro-batch is models.md 1.6:
+A backbone (one paper, one file) hands it a ``TwoTower``: two towers and the score of what they return; ``cs3`` or a
+control fills the slot ``extras``. The order of one micro-batch is models.md 1.6:
 
     1 read extras   2 forward   3 the ranker's hidden vector comes with the row   4 losses, step   5, 6 extras observe
 
-Letters: B rows, Q distinct requests, d tower width, A ads.
+Letters: B rows, Q distinct requests, A ads. A tower returns [n, ...] for n inputs: one vector or facets each.
 """
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,10 @@ from baselines.auxiliary import Auxiliary, Trained
 from baselines.counters import Counters
 from baselines.dropout import KeyedDropout
 from baselines.extras import Extras
-from baselines.features import Events, FieldEmbedding, Fields, SideInput
+from baselines.features import Events, FieldEmbedding, Fields, SideInput, widened
 from baselines.flat_adam import FlatAdam
 from baselines.rowwise_adagrad import RowwiseAdagrad
+from baselines.score import Score
 from baselines.softmax import StreamingFrequency, against_uniform, in_batch
 from simulator.keyed_random import subseed
 from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Requests
@@ -75,18 +77,68 @@ class TowerConfig:
     horizon: int = 14_400
 
 
+class Tower(nn.Module, ABC):
+    """One side of a two-tower model.
+
+    Attributes:
+        layers: called with the tower's concatenated input [B, w], which ends with the extras.
+        left_out: layers that a mechanism which replaces linear layers has to leave as they are.
+    """
+
+    layers: nn.Module
+
+    @property
+    def left_out(self) -> tuple[nn.Module, ...]:
+        """None, unless a tower says otherwise."""
+        return ()
+
+    @abstractmethod
+    def widen(self, extra: int) -> None:
+        """Make room for so many extra inputs, which start at zero weight; 0 changes nothing."""
+
+    @abstractmethod
+    def forward(self, x: SideInput, extras: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        """Unit vectors [B, d] or facets [B, H, p] of inputs [B]; ``rows`` as in :class:`FieldEmbedding`."""
+
+
+class Forward(NamedTuple):
+    """The forward of one micro-batch: what the towers read and what they returned.
+
+    Attributes:
+        rows: the batch, [B].
+        label: float32 [B].
+        user: inputs of the batch's requests [Q]; their codes number rows of ``table``.
+        item: inputs of the batch's ads, the drawn ones among them.
+        table: [n, e], the gathered rows of the embedding table, with gradient.
+        user_row, item_row: int64 [B], places of the rows' request in ``user`` and of their ad in ``item``.
+        u, v: [B, ...], what the towers returned for each row, with gradient.
+    """
+
+    rows: Impressions
+    label: Tensor
+    user: SideInput
+    item: SideInput
+    table: Tensor
+    user_row: Tensor
+    item_row: Tensor
+    u: Tensor
+    v: Tensor
+
+
 class TwoTower(nn.Module):
-    """A pair of towers and the head ``logit = softplus(rho) cos(u, v) + bias (+ slot bias while training)``.
+    """A pair of towers and the head ``logit = softplus(rho) score(u, v) + bias (+ slot bias while training)``.
 
     Args:
-        user, item: modules ``tower(side_input, extras, rows) -> [B, d]``, unit length (``FieldEmbedding``).
+        user, item: the towers.
+        score: of what they return.
         gain, base_ctr: start of the head.
     """
 
-    def __init__(self, user: nn.Module, item: nn.Module, *, gain: float, base_ctr: float) -> None:
+    def __init__(self, user: Tower, item: Tower, score: Score, *, gain: float, base_ctr: float) -> None:
         super().__init__()
         self.user = user
         self.item = item
+        self.score = score
         self.rho = nn.Parameter(torch.tensor(float(np.log(np.expm1(gain)))))
         self.bias = nn.Parameter(torch.tensor(float(np.log(base_ctr / (1 - base_ctr)))))
         # Position bias is the head's, not the towers': slot 0 is served.
@@ -95,6 +147,10 @@ class TwoTower(nn.Module):
     def gain(self) -> Tensor:
         """g > 0, scalar."""
         return nn.functional.softplus(self.rho)
+
+    def own_loss(self, batch: Forward) -> Tensor | None:
+        """A further loss of the backbone's paper, to be minimised as it is; None for none."""
+        return None
 
 
 class Cost(NamedTuple):
@@ -137,7 +193,7 @@ class TowerRetriever:
         self.extras = extras
         self.auxiliary = auxiliary
         if extras is not None:
-            extras.wrap(model.user, model.item)
+            extras.wrap(model.user, model.item, leave_out=(model.user.left_out, model.item.left_out))
         self.counters = Counters(catalog, config.horizon) if config.counters else None
         dense = [p for name, p in model.named_parameters() if not name.endswith("table")]
         dense += [] if auxiliary is None else auxiliary.dense()
@@ -158,7 +214,7 @@ class TowerRetriever:
 
     @torch.no_grad()
     def encode_users(self, requests: Requests) -> Tensor:
-        """Unit user vectors [R, d] by published weights, counters and extras."""
+        """What the user tower returns [R, ...] by published weights, counters and extras."""
         users = torch.from_numpy(requests.user.astype(np.int64))
         parts = [] if self.extras is None else [self.extras.published_users(users)]
         parts += [] if self.auxiliary is None else [self.auxiliary.published_users(users)]
@@ -169,7 +225,8 @@ class TowerRetriever:
     @torch.no_grad()
     def logits(self, requests: Requests) -> Tensor:
         """Published logits of all ads at slot 0 -> [R, A]."""
-        return self.encode_users(requests) @ self.items().T * self.serving.gain() + self.serving.bias
+        score = self.serving.score.of_all(self.encode_users(requests), self.items())
+        return score * self.serving.gain() + self.serving.bias
 
     def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
         """Exact top ``k`` by logit + log bid over the eligible ads."""
@@ -194,7 +251,7 @@ class TowerRetriever:
         few = self._index is None and FEW * some.size < A
         v = self._encoded(some) if few else self.items()[torch.from_numpy(some.astype(np.int64))]
         v = v[torch.from_numpy(place.reshape(ads.shape))]
-        logit = torch.einsum("rd,rnd->rn", u, v) * self.serving.gain() + self.serving.bias
+        logit = self.serving.score.of_some(u, v) * self.serving.gain() + self.serving.bias
         return np.asarray(logit.numpy(), dtype=np.float32)
 
     @torch.no_grad()
@@ -213,7 +270,7 @@ class TowerRetriever:
         self._index = None
 
     def items(self) -> Tensor:
-        """The index: vectors of all ads [A, d] as published, built when it is first wanted after a sync."""
+        """The index: what the item tower returns for all ads [A, ...] as published; built when first wanted."""
         if self._index is None:
             self._index = self._encoded(self._all_ads)
         return self._index
@@ -225,7 +282,7 @@ class TowerRetriever:
         The input is [embeddings; dense; extras]. Training and publication have no place in the block.
         """
         handles = [
-            cast(nn.Module, tower.layers).register_forward_pre_hook(lambda _, given, to=change: (to(given[0]),))
+            tower.layers.register_forward_pre_hook(lambda _, given, to=change: (to(given[0]), *given[1:]))
             for tower, change in ((self.serving.user, user), (self.serving.item, item))
         ]
         self._index = None
@@ -243,7 +300,7 @@ class TowerRetriever:
 
     @torch.no_grad()
     def _encoded(self, ads: Keys) -> Tensor:
-        """Vectors of ads [n] -> [n, d] by published weights, counters and extras, as of the last sync."""
+        """What the item tower returns for ads [n] -> [n, ...] by what was published at the last sync."""
         items = torch.from_numpy(ads.astype(np.int64))
         parts = [] if self.extras is None else [self.extras.published_items(items)]
         parts += [] if self.auxiliary is None else [self.auxiliary.published_items(items)]
@@ -300,14 +357,15 @@ class TowerRetriever:
         assert user_side.bags is not None
         batch = self._adagrad.gather(user_side.codes, user_side.bags, item_side.codes)
         codes, bags, item_codes = batch.places
-        u_heads = model.user(user_side._replace(codes=codes, bags=bags), user_extra, batch.values)
-        u = u_heads.index_select(0, row_request)
-        v_all = model.item(item_side._replace(codes=item_codes), item_extra, batch.values).index_select(0, place)
+        user_side, item_side = user_side._replace(codes=codes, bags=bags), item_side._replace(codes=item_codes)
+        u = model.user(user_side, user_extra, batch.values).index_select(0, row_request)
+        v_all = model.item(item_side, item_extra, batch.values).index_select(0, place)
         v, v_drawn = v_all[: len(rows)], v_all[len(rows) :]
         slot = torch.from_numpy(rows.slot.astype(np.int64))
         # slot 0 is the reference: its bias is the head's
         slot_bias = model.slot[slot] * (slot > 0)
-        logit = model.gain() * (u * v).sum(dim=1) + model.bias + slot_bias
+        similarity = model.score.of_rows(u, v)
+        logit = model.gain() * similarity + model.bias + slot_bias
         # 4: losses and step (3 happened when the ranker scored the row)
         # Sums over a full batch's size: a row weighs the same in the small batches of the night as in the day's.
         loss = nn.functional.binary_cross_entropy_with_logits(logit, label.float(), reduction="sum") / config.batch
@@ -315,9 +373,17 @@ class TowerRetriever:
         if config.softmax and len(won):
             share = config.softmax * len(won) / config.batch
             loss = loss + share * self._softmax(u[won], v[won], v_drawn, users[won], ads[won], drawn)
+        item_row = place[: len(rows)]
+        own = model.own_loss(
+            Forward(rows, label.float(), user_side, item_side, batch.values, row_request, item_row, u, v)
+        )
+        if own is not None:
+            # One number a batch: as a share of a full batch it weighs by rows like the others.
+            loss = loss + own * (len(rows) / config.batch)
+        user_vector, item_vector = model.score.user_vector(u), model.score.item_vector(v)
         if self.auxiliary is not None:
-            of_users, of_items = user_read.index_select(0, row_request), item_read.index_select(0, place[: len(rows)])
-            batch_rows = Trained(rows, label.float(), u, v, logit, of_users, of_items)
+            of_users, of_items = user_read.index_select(0, row_request), item_read.index_select(0, item_row)
+            batch_rows = Trained(rows, label.float(), user_vector, item_vector, logit, of_users, of_items)
             loss = loss + self.auxiliary.loss(batch_rows) / config.batch
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -330,13 +396,14 @@ class TowerRetriever:
         # 5, 6: write what was computed before the step
         if self.extras is not None:
             hidden = torch.from_numpy(rows.hidden).float()
-            self.extras.observe(users, ads, label, u.detach(), v.detach(), hidden, int(rows.ready_at[-1]))
+            u, v = user_vector.detach(), item_vector.detach()
+            self.extras.observe(users, ads, label, u, v, hidden, int(rows.ready_at[-1]))
 
     def _softmax(self, u: Tensor, v: Tensor, v_drawn: Tensor, users: Tensor, ads: Tensor, drawn: Tensor) -> Tensor:
-        tau = self.config.temperature
-        scores = u @ v.T / tau
+        score, tau = self.model.score, self.config.temperature
+        scores = score.of_all(u, v) / tau
         batch = in_batch(scores, users, ads, self._frequency.log_q(ads))
-        return batch + against_uniform(scores.diagonal(), u @ v_drawn.T / tau, ads, drawn)
+        return batch + against_uniform(scores.diagonal(), score.of_all(u, v_drawn) / tau, ads, drawn)
 
     # --- inputs --------------------------------------------------------------------------------------------------
 
@@ -389,8 +456,8 @@ class TowerRetriever:
 
     def cost(self) -> Cost:
         """Bytes per ad, FLOP of one user encoding and of one exact scan (2 x multiply-adds)."""
-        d, A = self.config.width, self.catalog.ads.rows
-        return Cost(item_bytes=4 * d, user_flops=linear_flops(self.serving.user), scan_flops=2 * d * A)
+        score, A = self.serving.score, self.catalog.ads.rows
+        return Cost(4 * score.item_numbers, linear_flops(self.serving.user), score.pair_flops * A)
 
 
 def joined(parts: list[Tensor]) -> Tensor | None:
@@ -398,6 +465,18 @@ def joined(parts: list[Tensor]) -> Tensor | None:
     if len(parts) < 2:
         return parts[0] if parts else None
     return torch.cat(parts, dim=1)
+
+
+def with_extras(inputs: Tensor, extras: Tensor | None) -> Tensor:
+    """A tower's input [B, w] with the extra vectors [B, x], if any, at its end."""
+    return inputs if extras is None or not extras.shape[1] else torch.cat([inputs, extras], dim=1)
+
+
+def widen_first(layers: nn.Sequential, extra: int) -> None:
+    """Widen the first layer, which is linear, in place."""
+    first = layers[0]
+    assert isinstance(first, nn.Linear)
+    layers[0] = widened(first, extra)
 
 
 def linear_flops(module: nn.Module) -> int:

@@ -21,7 +21,7 @@ DEFAULT_RANKER = "dnn"
 ORACLE = "oracle"
 """A retriever that a study builds with the world in hand; it has no factory."""
 WIDTH = 64
-"""d = dh of models.md 2.2: width of the towers' output and of the ranker's hidden vector."""
+"""Width of the ranker's hidden vector, and of the towers' outputs where a backbone does not say its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,15 @@ def make_retriever(
         raise ValueError(
             f"arm == '{spelling.name}', must have a mechanism for {'+'.join(spelling.modifiers)} to act on"
         )
-    extras: Any = CS3Extras(merge(configs), users=catalog.users.rows, items=catalog.ads.rows, width=WIDTH, hidden=WIDTH)
+    user_width, item_width = vector_widths(factory, takes)
+    extras: Any = CS3Extras(
+        merge(configs),
+        users=catalog.users.rows,
+        items=catalog.ads.rows,
+        width=user_width,
+        hidden=WIDTH,
+        item_vector_width=item_width,
+    )
     for wrapper in made:
         if not isinstance(wrapper, CS3Config):
             extras = wrapper(extras, catalog, seed)
@@ -114,6 +122,15 @@ def make_retriever(
 def takes_extras(factory: Callable[..., Any]) -> bool:
     """Whether a factory makes towers: those take extras and hyper-parameters."""
     return "extras" in inspect.signature(factory).parameters
+
+
+def vector_widths(factory: Callable[..., Any], params: Mapping[str, Any]) -> tuple[int, int]:
+    """Widths of the vectors that a backbone hands over for a user and for an ad.
+
+    A factory says them as ``factory.vector_widths(**params)``; one that does not hands over vectors of ``WIDTH``.
+    """
+    ask: Callable[..., tuple[int, int]] | None = getattr(factory, "vector_widths", None)
+    return (WIDTH, WIDTH) if ask is None else ask(**params)
 
 
 def make_ranker(spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any]) -> Ranker:
