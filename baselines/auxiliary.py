@@ -1,16 +1,18 @@
 """The second slot of the tower trainer: a loss of its own beside the click's, and trainable vectors that go with it.
 
 DAT's mimic vectors are one such thing; a distillation loss is another. Unlike ``Extras``, what it reads into the towers
-collects their gradient.
+collects their gradient. Several of them fill the slot together as ``Auxiliaries``.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
-from simulator.records import Impressions
+from simulator.records import Catalog, Impressions
 
 
 class Trained(NamedTuple):
@@ -21,7 +23,8 @@ class Trained(NamedTuple):
         label: float32 [B].
         u: [B, d], user vectors, with gradient.
         v: [B, d], item vectors, with gradient.
-        logit: [B], with gradient.
+        similarity: [B], of the pair before the head's gain and biases, with gradient.
+        logit: [B], gain x similarity + bias + the slot's bias, with gradient.
         user_read: [B, user_width], what the auxiliary read for the row's user.
         item_read: [B, item_width], likewise for the ad.
     """
@@ -30,6 +33,7 @@ class Trained(NamedTuple):
     label: Tensor
     u: Tensor
     v: Tensor
+    similarity: Tensor
     logit: Tensor
     user_read: Tensor
     item_read: Tensor
@@ -80,3 +84,103 @@ class Auxiliary(Protocol):
     def restore(self, state: dict[str, object]) -> None:
         """Take over a snapshot."""
         ...
+
+
+class LossOnly:
+    """What an auxiliary without vectors says to the part of the trainer that asks for vectors: nothing."""
+
+    user_width = 0
+    item_width = 0
+
+    def read(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """No columns: [n, 0] and [m, 0]."""
+        return torch.zeros(len(users), 0), torch.zeros(len(items), 0)
+
+    def step(self) -> None:
+        """Nothing was read."""
+
+    def publish(self) -> None:
+        """Nothing is served."""
+
+    def published_users(self, users: Tensor) -> Tensor:
+        """No columns: [n, 0]."""
+        return torch.zeros(len(users), 0)
+
+    def published_items(self, items: Tensor) -> Tensor:
+        """No columns: [n, 0]."""
+        return torch.zeros(len(items), 0)
+
+
+class AuxiliaryConfig(Protocol):
+    """What a modifier of an arm's spelling makes when it stands for an auxiliary, ``dssm+kd``."""
+
+    def auxiliary(self, catalog: Catalog, seed: int, width: int, hidden: int) -> Auxiliary:
+        """The auxiliary for towers of ``width`` outputs and a ranker of ``hidden`` vectors."""
+        ...
+
+
+class Auxiliaries:
+    """Several auxiliaries as one: losses are summed, vectors joined in the order given.
+
+    Args:
+        parts: at least one.
+    """
+
+    def __init__(self, parts: Sequence[Auxiliary]) -> None:
+        if not parts:
+            raise ValueError("parts == [], must hold at least one auxiliary")
+        self.parts = list(parts)
+        self.user_width = sum(part.user_width for part in parts)
+        self.item_width = sum(part.item_width for part in parts)
+
+    def dense(self) -> list[nn.Parameter]:
+        """Weights of all parts."""
+        return [weight for part in self.parts for weight in part.dense()]
+
+    def read(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors of all parts side by side."""
+        of_users, of_items = zip(*(part.read(users, items) for part in self.parts), strict=True)
+        return torch.cat(of_users, dim=1), torch.cat(of_items, dim=1)
+
+    def loss(self, batch: Trained) -> Tensor:
+        """Sum of the parts' losses, each with the vectors that it read."""
+        of_users = torch.split(batch.user_read, [part.user_width for part in self.parts], dim=1)
+        of_items = torch.split(batch.item_read, [part.item_width for part in self.parts], dim=1)
+        each = zip(self.parts, of_users, of_items, strict=True)
+        losses = [part.loss(batch._replace(user_read=user, item_read=item)) for part, user, item in each]
+        return torch.stack(losses).sum()
+
+    def step(self) -> None:
+        """Of all parts."""
+        for part in self.parts:
+            part.step()
+
+    def publish(self) -> None:
+        """Of all parts."""
+        for part in self.parts:
+            part.publish()
+
+    def published_users(self, users: Tensor) -> Tensor:
+        """Vectors of all parts side by side."""
+        return torch.cat([part.published_users(users) for part in self.parts], dim=1)
+
+    def published_items(self, items: Tensor) -> Tensor:
+        """Vectors of all parts side by side."""
+        return torch.cat([part.published_items(items) for part in self.parts], dim=1)
+
+    def snapshot(self) -> dict[str, object]:
+        """A list of the parts' snapshots."""
+        return {"parts": [part.snapshot() for part in self.parts]}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take over a :meth:`snapshot`."""
+        for part, theirs in zip(self.parts, cast(list[dict[str, object]], state["parts"]), strict=True):
+            part.restore(theirs)
+
+
+def together(*parts: Auxiliary | None) -> Auxiliary | None:
+    """What fills the slot when each of ``parts`` would: None, the only one, or all as ``Auxiliaries``."""
+    there = [part for part in parts if part is not None]
+    if len(there) > 1:
+        return Auxiliaries(there)
+    return there[0] if there else None

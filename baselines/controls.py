@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.assembly import hands_over, single_vector
+from baselines.auxiliary import Auxiliary
 from baselines.dnn import dnn
 from baselines.dssm import dssm, side_widths
 from baselines.extras import Extras
@@ -171,6 +172,7 @@ def dssm_wide(
     seed: int,
     *,
     extras: Extras | None = None,
+    auxiliary: Auxiliary | None = None,
     hidden: tuple[int, ...] = TowerConfig.hidden,
     **params: Any,
 ) -> TowerRetriever:
@@ -180,4 +182,5 @@ def dssm_wide(
     """
     config = TowerConfig(hidden=tuple(hidden), **params)
     wide = equal_flop_hidden(side_widths(catalog, config)[0], config.hidden, config.width)
-    return dssm(catalog, seed, extras=extras, hidden=config.hidden, hidden_user=wide, **params)
+    params |= {"hidden": config.hidden, "hidden_user": wide}
+    return dssm(catalog, seed, extras=extras, auxiliary=auxiliary, **params)

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.assembly import hands_over, single_vector
-from baselines.auxiliary import Trained
+from baselines.auxiliary import Auxiliary, Trained, together
 from baselines.dssm import dssm
 from baselines.extras import Extras
 from baselines.gather import Gathered
@@ -164,6 +164,7 @@ def dat(
     seed: int,
     *,
     extras: Extras | None = None,
+    auxiliary: Auxiliary | None = None,
     mimic: float = DatConfig.mimic,
     align: float = DatConfig.align,
     **params: Any,
@@ -171,4 +172,4 @@ def dat(
     """Entry point ``dat``: ``dssm`` with the augmented vectors. ``params`` are TowerConfig's."""
     tower = TowerConfig(**params)
     vectors = AugmentedVectors(catalog, tower.width, DatConfig(mimic=mimic, align=align), tower, seed)
-    return dssm(catalog, seed, extras=extras, auxiliary=vectors, **params)
+    return dssm(catalog, seed, extras=extras, auxiliary=together(vectors, auxiliary), **params)

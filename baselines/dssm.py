@@ -103,6 +103,8 @@ def dssm(
 
 
 @hands_over(single_vector)
-def dssm_bare(catalog: Catalog, seed: int, *, extras: Extras | None = None, **params: Any) -> TowerRetriever:
+def dssm_bare(
+    catalog: Catalog, seed: int, *, extras: Extras | None = None, auxiliary: Auxiliary | None = None, **params: Any
+) -> TowerRetriever:
     """Entry point ``dssm-bare``: the same without online counters, a control and no opponent."""
-    return dssm(catalog, seed, extras=extras, counters=False, **params)
+    return dssm(catalog, seed, extras=extras, auxiliary=auxiliary, counters=False, **params)

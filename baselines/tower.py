@@ -383,7 +383,8 @@ class TowerRetriever:
         user_vector, item_vector = model.score.user_vector(u), model.score.item_vector(v)
         if self.auxiliary is not None:
             of_users, of_items = user_read.index_select(0, row_request), item_read.index_select(0, item_row)
-            batch_rows = Trained(rows, label.float(), user_vector, item_vector, logit, of_users, of_items)
+            vectors = (user_vector, item_vector)
+            batch_rows = Trained(rows, label.float(), *vectors, similarity, logit, of_users, of_items)
             loss = loss + self.auxiliary.loss(batch_rows) / config.batch
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

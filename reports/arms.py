@@ -3,18 +3,19 @@
 A modifier may carry its settings in brackets: ``dssm+cts[alpha=0.5]+cms[beta=0.9,beta_item=0.98]``.
 
 ``baselines`` offers the tower trainer with a slot for extras, ``cs3`` fills it; neither knows the other. They meet
-here.
+here. A modifier is a mechanism of ``cs3``, a wrapper of what the mechanisms make (``shuffled``), or an auxiliary loss
+with a slot of its own (``kd``).
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from simulator.config import overrides
-from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make
+from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, nearest
 from simulator.records import Catalog
 
 DEFAULT_RANKER = "dnn"
@@ -22,6 +23,8 @@ ORACLE = "oracle"
 """A retriever that a study builds with the world in hand; it has no factory."""
 WIDTH = 64
 """Width of the ranker's hidden vector, and of the towers' outputs where a backbone does not say its own."""
+OF_THE_RANKER = frozenset({"cit", "cms", "cs3", "kd", "listkl"})
+"""Modifiers that read what the ranker wrote on the log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +67,12 @@ def parse(spelling: str) -> Spelling:
     if not backbone:
         raise ValueError(f"arm == '{spelling}', must be spelled backbone+modifier+...@ranker")
     factory = None if backbone == ORACLE else make(backbone, RETRIEVERS)
-    for modifier in modifiers:
-        make(modifier, MODIFIERS)
+    factories = {modifier: make(modifier, MODIFIERS) for modifier in modifiers}
     if modifiers and (factory is None or not takes_extras(factory)):
         raise ValueError(f"arm == '{spelling}', must have a backbone that takes `extras` to carry modifiers")
+    auxiliaries = [name for name, one in factories.items() if hasattr(one, "auxiliary")]
+    if auxiliaries and factory is not None and not takes_auxiliary(factory):
+        raise ValueError(f"arm == '{spelling}', must have a backbone that takes `auxiliary` to carry {auxiliaries[0]}")
     make(ranker or DEFAULT_RANKER, RANKERS)
     if len(set(modifiers)) < len(modifiers):
         raise ValueError(f"arm == '{spelling}', must name each modifier once")
@@ -95,33 +100,68 @@ def make_retriever(
     takes = params if takes_extras(factory) else {}
     if not spelling.modifiers:
         return factory(catalog, seed, **takes)  # type: ignore[no-any-return]
+    pairs = zip(spelling.modifiers, spelling.settings, strict=True)
+    made = [_made(name, modifier_params, own) for name, own in pairs]
+    losses = [one for one in made if hasattr(one, "auxiliary")]
+    others = [one for one in made if not hasattr(one, "auxiliary")]
+    slots: dict[str, Any] = {}
+    if others:
+        slots["extras"] = _extras(spelling, others, catalog, seed, vector_widths(factory, takes))
+    if losses:
+        from baselines.auxiliary import together
+
+        width = vector_widths(factory, takes)[0]
+        slots["auxiliary"] = together(*(one.auxiliary(catalog, seed, width, WIDTH) for one in losses))
+    return factory(catalog, seed, **slots, **takes)  # type: ignore[no-any-return]
+
+
+def _made(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
+    """What a modifier's factory returns: it gets those of the shared settings that it knows, and all of its own.
+
+    Raises:
+        ValueError: one line, for a setting of its own that it does not know.
+    """
+    factory = make(name, MODIFIERS)
+    parameters = inspect.signature(factory).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return factory(**{**shared, **own})
+    for key in own:
+        if key not in parameters:
+            raise ValueError(f"setting == '{key}', must be one of {name}'s{nearest(key, parameters)}")
+    return factory(**{**{key: value for key, value in shared.items() if key in parameters}, **own})
+
+
+def _extras(spelling: Spelling, made: Sequence[Any], catalog: Catalog, seed: int, widths: tuple[int, int]) -> Any:
+    """The mechanisms among what was made as one filler of the towers' slot, with the wrappers around it."""
     from cs3.extras import CS3Config, CS3Extras, merge
 
-    pairs = zip(spelling.modifiers, spelling.settings, strict=True)
-    made = [make(name, MODIFIERS)(**{**modifier_params, **own}) for name, own in pairs]
     configs = [one for one in made if isinstance(one, CS3Config)]
     if not configs:
         raise ValueError(
             f"arm == '{spelling.name}', must have a mechanism for {'+'.join(spelling.modifiers)} to act on"
         )
-    user_width, item_width = vector_widths(factory, takes)
     extras: Any = CS3Extras(
         merge(configs),
         users=catalog.users.rows,
         items=catalog.ads.rows,
-        width=user_width,
+        width=widths[0],
         hidden=WIDTH,
-        item_vector_width=item_width,
+        item_vector_width=widths[1],
     )
     for wrapper in made:
         if not isinstance(wrapper, CS3Config):
             extras = wrapper(extras, catalog, seed)
-    return factory(catalog, seed, extras=extras, **takes)  # type: ignore[no-any-return]
+    return extras
 
 
 def takes_extras(factory: Callable[..., Any]) -> bool:
     """Whether a factory makes towers: those take extras and hyper-parameters."""
     return "extras" in inspect.signature(factory).parameters
+
+
+def takes_auxiliary(factory: Callable[..., Any]) -> bool:
+    """Whether a factory makes towers with a slot for a further loss."""
+    return "auxiliary" in inspect.signature(factory).parameters
 
 
 def vector_widths(factory: Callable[..., Any], params: Mapping[str, Any]) -> tuple[int, int]:

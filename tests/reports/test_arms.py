@@ -38,7 +38,7 @@ def test_parts(spelling, parts):
     [
         ("", "must be spelled"),
         ("+cs3", "must be spelled"),
-        ("dssm+", r"name == '', must be in cs3bench\.modifiers; known: cas, cms, cs3, cts, shuffled$"),
+        ("dssm+", r"name == '', must be in cs3bench\.modifiers; known: cas, cit, cms, cs3, cts, kd, listkl, shuffled$"),
         ("dssm@dnnn", r"did you mean 'dnn'\?$"),
         ("dsmm+cs3", r"did you mean 'dssm'\?$"),
         ("dssm+cts+cts", "must name each modifier once"),
