@@ -207,10 +207,10 @@ def rescored(
     for first in range(0, max(R, 1), step):
         some = slice(first, first + step)
         ids = listed[some].clamp(min=0)
-        r, J = len(ids), facets.shape[1]
+        r, (J, p) = len(ids), facets.shape[1:]
         # One product per user with the facets of all its items: an item at a time would be all overhead.
-        products = query.users[some] @ facets[ids].view(r, m * J, -1).transpose(1, 2)
-        products = products.view(r, -1, m, J)
+        products = query.users[some] @ facets.index_select(0, ids.reshape(-1)).reshape(r, m * J, p).transpose(1, 2)
+        products = products.view(r, query.users.shape[1], m, J)
         if real is not None:
             products = products.masked_fill(~real[ids][:, None], -torch.inf)
         similarity = weighted(products.amax(dim=3).transpose(1, 2), query.weights[some][:, None])

@@ -19,7 +19,7 @@ def top_by_id(score: Tensor, k: int) -> tuple[Tensor, Tensor]:
     best, columns = score.topk(k, dim=1)
     # Several columns may equal the last that fits: then `topk` took any of them.
     last = best[:, -1:]
-    tied = ((score >= last).sum(dim=1) > k) & last[:, 0].isfinite()
+    tied = ((score >= last).sum(dim=1) > k) & last.isfinite().any(dim=1)
     if tied.any():
         columns[tied] = score[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
     columns = columns.sort(dim=1).values
