@@ -34,8 +34,8 @@ class TestTheRegisteredOnes:
         first = ["verbs", "shapes", "legality", "pads", "few eligible", "none eligible", "scores"]
         assert names == first + BOTH
         said = {check.name: check.detail for check in checks if check.detail}
-        learned = name.startswith("dssm")
         learned = takes_extras(make(spelling.backbone, RETRIEVERS))
+        assert ("snapshot" in said) != learned
         assert ("scores" in said) == (name == "random")
 
     @pytest.mark.parametrize("name", sorted(registered(RANKERS)))
