@@ -21,8 +21,8 @@ class Trained(NamedTuple):
     Attributes:
         rows: the batch, [B].
         label: float32 [B].
-        u: [B, d], user vectors, with gradient.
-        v: [B, d], item vectors, with gradient.
+        u: [B, d], user vectors as the backbone's score hands them over, with gradient.
+        v: [B, d], item vectors likewise; d may differ between the sides.
         similarity: [B], of the pair before the head's gain and biases, with gradient.
         logit: [B], gain x similarity + bias + the slot's bias, with gradient.
         user_read: [B, user_width], what the auxiliary read for the row's user.
@@ -114,8 +114,8 @@ class LossOnly:
 class AuxiliaryConfig(Protocol):
     """What a modifier of an arm's spelling makes when it stands for an auxiliary, ``dssm+kd``."""
 
-    def auxiliary(self, catalog: Catalog, seed: int, width: int, hidden: int) -> Auxiliary:
-        """The auxiliary for towers of ``width`` outputs and a ranker of ``hidden`` vectors."""
+    def auxiliary(self, catalog: Catalog, seed: int, widths: tuple[int, int], hidden: int) -> Auxiliary:
+        """The auxiliary for vectors of these ``widths``, the user's and the item's, and a ranker's of ``hidden``."""
         ...
 
 

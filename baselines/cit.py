@@ -8,12 +8,12 @@ The towers' representation of a pair must pick the ranker's frozen representatio
 What CMS averages into an input, CIT puts into the gradient: the two differ by the channel only. The MLP is for training
 only; serving is the plain towers'.
 
-Departures, where the public abstract is silent or the log short (models.md 6.1): the form of the head; the others are a
-row's neighbours in the log, ``others`` of them at most, because a request exposes few ads: the request's own rows are
-among them, wherever a micro-batch or a block does not part them; rows of the same user and ad are no others of each
-other; h_uv is the one that was logged when the impression was scored, from before the ranker trained on it
-(``teacher``), with 0 extra ranker calls; the term is switched off while the ranker's running log loss is not below the
-towers'.
+Departures, where the public abstract is silent or the log short (models.md 6.1): the form of the head, in which the
+pair's score stands for ``u * v`` where the two sides' vectors differ in width; the others are a row's neighbours in the
+log, ``others`` of them at most, because a request exposes few ads: the request's own rows are among them, wherever a
+micro-batch or a block does not part them; rows of the same user and ad are no others of each other; h_uv is the one
+that was logged when the impression was scored, from before the ranker trained on it (``teacher``), with 0 extra ranker
+calls; the term is switched off while the ranker's running log loss is not below the towers'.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class Cit:
         for name in ("tau", "memory"):
             check_positive(name, getattr(self, name))
 
-    def auxiliary(self, catalog: Catalog, seed: int, width: int, hidden: int) -> CitLoss:
-        """The loss for towers of ``width`` outputs and a ranker of ``hidden`` vectors."""
-        return CitLoss(self, seed, catalog.ads.rows, width, hidden)
+    def auxiliary(self, catalog: Catalog, seed: int, widths: tuple[int, int], hidden: int) -> CitLoss:
+        """The loss for towers whose vectors have these ``widths`` and a ranker of ``hidden`` vectors."""
+        return CitLoss(self, seed, catalog.ads.rows, widths, hidden)
 
 
 def contrast(student: Tensor, teacher: Tensor, pair: Tensor, others: int, tau: float) -> Tensor:
@@ -99,17 +99,18 @@ class CitLoss(LossOnly):
         config: weights.
         seed: of the head.
         ads: number of ads, to number the pairs.
-        width: d, of both towers' outputs.
+        widths: of the user's and the item's vectors.
         hidden: dh, of the ranker's vectors.
     """
 
-    def __init__(self, config: Cit, seed: int, ads: int, width: int, hidden: int) -> None:
+    def __init__(self, config: Cit, seed: int, ads: int, widths: tuple[int, int], hidden: int) -> None:
         self.config = config
         self.gate = Gate(config.memory)
         self._ads, self._hidden = ads, hidden
+        joint = widths[0] if widths[0] == widths[1] else 1
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(subseed(seed, "cit head"))
-            self._head = mlp([3 * width, config.head, hidden])
+            self._head = mlp([sum(widths) + joint, config.head, hidden])
 
     def dense(self) -> list[nn.Parameter]:
         """Weights of the head; nothing learns at weight 0."""
@@ -131,7 +132,8 @@ class CitLoss(LossOnly):
         h = torch.from_numpy(rows.hidden[known.numpy()].astype(np.float32))
         pair = torch.from_numpy(rows.user.astype(np.int64) * self._ads + rows.ad)[known]
         u, v = batch.u[known], batch.v[known]
-        r_s = self._head(torch.cat([u, v, u * v], dim=1))
+        both = u * v if u.shape == v.shape else batch.similarity[known, None]
+        r_s = self._head(torch.cat([u, v, both], dim=1))
         return self.config.lam * contrast(r_s, h, pair, self.config.others, self.config.tau)
 
     def snapshot(self) -> dict[str, object]:

@@ -3,8 +3,9 @@
     L = (1 - lam) BCE(y, sigma(z_s)) + lam T^2 BCE(sigma(z_t / T), sigma(z_a / T))
 
 z_t is the teacher's logit as logged on the row (``teacher``), z_s the student's serving logit, z_a its auxiliary logit
-``g' cos(u, v) + b'`` with a gain and a bias of its own. The serving head learns from clicks only, so a teacher that is
-shifted moves the vectors and not the calibration. Both z_t and z_a are at slot 0: no position bias is in them.
+``g' s(u, v) + b'`` over the backbone's score s, with a gain and a bias of its own. The serving head learns from clicks
+only, so a teacher that is shifted moves the vectors and not the calibration. Both z_t and z_a are at slot 0: no
+position bias is in them.
 
 Departures: the soft term works on z_a instead of z_s; the hard term keeps weight 1 and the soft one has
 ``lam / (1 - lam)``, the same up to a factor, so that the towers' other losses keep theirs beside the click's; the soft
@@ -48,7 +49,7 @@ class Kd:
         for name in ("T", "gain", "memory"):
             check_positive(name, getattr(self, name))
 
-    def auxiliary(self, catalog: Catalog, seed: int, width: int, hidden: int) -> KdLoss:
+    def auxiliary(self, catalog: Catalog, seed: int, widths: tuple[int, int], hidden: int) -> KdLoss:
         """The loss; its head starts as the serving head does."""
         return KdLoss(self, catalog.base_ctr)
 

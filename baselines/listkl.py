@@ -2,8 +2,9 @@
 
     L = BCE(y, sigma(z_s)) + lam T^2 sum over lists C of |C| KL(softmax_C(z_t / T) || softmax_C(z_a / T))
 
-z_t is the teacher's logit as logged on the row (``teacher``), ``z_a = g' cos(u, v)`` the student's with a gain of its
-own; a list's softmax knows no bias. A list counts as its rows: the gradient on a logit does not shrink as lists grow.
+z_t is the teacher's logit as logged on the row (``teacher``), ``z_a = g' s(u, v)`` the student's, the backbone's score
+with a gain of its own; a list's softmax knows no bias. A list counts as its rows: the gradient on a logit does not
+shrink as lists grow.
 
 Departure, and a large one: the lists. The full method takes per request 16 to 64 ads, exposed ones, the student's own
 current top and uniform draws, because a loss over a subset bounds the ranking error only if the student's top is in it
@@ -61,7 +62,7 @@ class ListKl:
         for name in ("T", "gain", "memory"):
             check_positive(name, getattr(self, name))
 
-    def auxiliary(self, catalog: Catalog, seed: int, width: int, hidden: int) -> ListKlLoss:
+    def auxiliary(self, catalog: Catalog, seed: int, widths: tuple[int, int], hidden: int) -> ListKlLoss:
         """The loss."""
         return ListKlLoss(self)
 

@@ -110,8 +110,8 @@ def make_retriever(
     if losses:
         from baselines.auxiliary import together
 
-        width = vector_widths(factory, takes)[0]
-        slots["auxiliary"] = together(*(one.auxiliary(catalog, seed, width, WIDTH) for one in losses))
+        widths = vector_widths(factory, takes)
+        slots["auxiliary"] = together(*(one.auxiliary(catalog, seed, widths, WIDTH) for one in losses))
     return factory(catalog, seed, **slots, **takes)  # type: ignore[no-any-return]
 
 
