@@ -6,10 +6,13 @@ One paper, one file; its header cites the paper and lists the departures. A retr
 Reading order:
 
 1. ``features`` and ``counters``: what a model sees of a request and an ad; the online click rates that it may see.
-2. ``dssm``: the two-tower retriever, over ``tower`` (the network) and ``softmax`` (its second loss). ``extras`` is the
-   slot (``read``, ``observe``, ``publish``) that somebody else may fill.
-3. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
+2. ``dssm``: the two-tower retriever, over ``tower`` (training and serving), ``score`` (what its two outputs are worth
+   together) and ``softmax`` (its second loss); ``assembly`` puts one together. ``extras`` is the slot (``read``,
+   ``observe``, ``publish``) that somebody else may fill.
+3. Further backbones: ``inttower`` and ``hit``, which return facets, ``seqtower``, a transformer over the history, and
+   ``dat`` with vectors of its own.
+4. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
    ``crosses`` the features that only rankers see. ``dnn`` first; ``din`` and ``bst`` attend to the history, ``dcnv2``
    and ``eulernet`` (over ``buckets``) cross the features.
-4. ``rowwise_adagrad``: the optimiser of the embedding tables.
+5. ``rowwise_adagrad``: the optimiser of the embedding tables.
 """

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from simulator.keyed_random import subseed
+
 
 class KeyedDropout(nn.Module):
     """Inverted dropout while training, nothing while serving.
@@ -37,3 +39,8 @@ class KeyedDropout(nn.Module):
         scale = np.float32((1 << 16) / ((1 << 16) - dropped))
         bits = np.random.default_rng([self.seed, self.step]).integers(0, 1 << 16, tuple(x.shape), dtype=np.uint16)
         return x * torch.from_numpy((bits >= dropped) * scale)
+
+
+def dropped(p: float, seed: int, name: str) -> nn.Module:
+    """Dropout with the masks of the layer ``name`` of a model of ``seed``; the identity without any."""
+    return KeyedDropout(p, subseed(seed, f"dropout {name}")) if p else nn.Identity()

@@ -128,16 +128,27 @@ class FieldEmbedding(nn.Module):
         table = self.table if rows is None else rows
         parts = [looked_up(table, x.codes).flatten(1)]
         if x.bags is not None:
-            # The pad is a zero row: it adds nothing to the sum and does not count.
-            length = (x.bags != 0).sum(dim=2, keepdim=True).clamp_(min=1)
-            parts.append((looked_up(table, x.bags).sum(dim=2) / length).flatten(1))
+            parts.append(pooled(table, x.bags).flatten(1))
         parts.append(x.dense)
         return torch.cat(parts, dim=1)
+
+    def by_field(self, x: SideInput, rows: Tensor | None = None) -> Tensor:
+        """The embeddings alone, the pooled history's two last -> [B, F or F + 2, e]; arguments as of ``forward``."""
+        table = self.table if rows is None else rows
+        own = looked_up(table, x.codes)
+        return own if x.bags is None else torch.cat([own, pooled(table, x.bags)], dim=1)
 
 
 def looked_up(table: Tensor, codes: Tensor) -> Tensor:
     """Rows of ``table`` [n, e] by ``codes``, int64 of any shape -> [..., e]. Backward is one ``index_add``."""
     return table.index_select(0, codes.reshape(-1)).view(*codes.shape, -1)
+
+
+def pooled(table: Tensor, bags: Tensor) -> Tensor:
+    """Means of the rows of ``table`` [n, e] in bags int64 [B, 2, L] -> [B, 2, e]; zero for an empty one."""
+    # The pad is a zero row: it adds nothing to the sum and does not count.
+    length = (bags != 0).sum(dim=2, keepdim=True).clamp_(min=1)
+    return looked_up(table, bags).sum(dim=2) / length
 
 
 def mlp(widths: list[int], dropout: float = 0.0, seed: int = 0) -> nn.Sequential:
