@@ -48,14 +48,6 @@ def max_sim(users: Tensor, items: Tensor, weights: Tensor | None = None, real: T
     return weighted(products.amax(dim=-1), weights)
 
 
-def max_sim_table(users: Tensor, items: Tensor, weights: Tensor | None = None) -> Tensor:
-    """MaxSim of each of R users [R, H, p] with each of n items [n, J, p] -> [R, n], with gradient; for batches."""
-    (R, H, p), (n, J, _) = users.shape, items.shape
-    products = (users.reshape(R * H, p) @ items.reshape(n * J, p).T).view(R, H, n, J)
-    best = products.amax(dim=3)
-    return best.sum(dim=1) if weights is None else torch.einsum("rh,rhn->rn", weights, best)
-
-
 def weighted(best: Tensor, weights: Tensor | None) -> Tensor:
     """``sum_i w_i best_i`` over the last dimension; a weight of 0 leaves even -inf to the other facets."""
     if weights is None:

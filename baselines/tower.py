@@ -29,7 +29,8 @@ from baselines.extras import Extras
 from baselines.features import Events, FieldEmbedding, Fields, SideInput, widened
 from baselines.flat_adam import FlatAdam
 from baselines.rowwise_adagrad import RowwiseAdagrad
-from baselines.score import Score
+from baselines.score import Cosine, Score
+from baselines.search import EXACT, Finder, MakesFinder, by_vectors
 from baselines.softmax import StreamingFrequency, against_uniform, in_batch
 from simulator.keyed_random import subseed
 from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Requests
@@ -59,6 +60,7 @@ class TowerConfig:
         gain: start of the learned gain on the cosine.
         counters: feed the online counters.
         horizon: seconds for which the counters' versions are kept, at least label wait + tick + sync.
+        search: how ads are found for a request: ``exact``, or by FAISS with ``hnsw`` or ``ivf`` (baselines/search.py).
     """
 
     embedding: int = 16
@@ -75,6 +77,7 @@ class TowerConfig:
     gain: float = 10.0
     counters: bool = True
     horizon: int = 14_400
+    search: str = EXACT
 
 
 class Tower(nn.Module, ABC):
@@ -173,6 +176,9 @@ class TowerRetriever:
         config: hyper-parameters.
         extras: filler of the slot, or None.
         auxiliary: a further loss with its vectors, or None.
+
+    Attributes:
+        makes_finder: makes what serves in place of the exact scan from each publication's items; None for the scan.
     """
 
     def __init__(
@@ -206,6 +212,10 @@ class TowerRetriever:
         self._steps = 0
         self.serving = copy.deepcopy(model).eval().requires_grad_(False)
         self._index: Tensor | None = None
+        self.makes_finder = by_vectors(config.search)
+        if self.makes_finder is not None and not isinstance(model.score, Cosine):
+            raise ValueError(f"search == {config.search!r}, must be 'exact' for towers that do not return one vector")
+        self._found_in: tuple[Tensor, Finder] | None = None
         self._now = 0
         self._synced: list[int] = []
         self.sync(0)
@@ -228,7 +238,29 @@ class TowerRetriever:
         score = self.serving.score.of_all(self.encode_users(requests), self.items())
         return score * self.serving.gain() + self.serving.bias
 
+    @torch.no_grad()
     def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
+        """Top ``k`` by logit + log bid over the eligible ads, by the search that was chosen."""
+        if self.makes_finder is None:
+            return self.exact(requests, offers, k)
+        log_bid = torch.from_numpy(offers.log_bid())
+        ads, score = self._finder(self.makes_finder).find(self.encode_users(requests), log_bid, k)
+        logit = score * self.serving.gain() + self.serving.bias
+        legal = (ads >= 0).numpy()
+        return Candidates(
+            ad=ads.numpy().astype(np.int32),
+            logit=np.where(legal, logit.numpy(), np.nan).astype(np.float32),
+            explored=np.zeros(legal.shape, dtype=bool),
+        )
+
+    def _finder(self, make: MakesFinder) -> Finder:
+        """The finder over the published items: each publication makes new ones, and they a new finder."""
+        items = self.items()
+        if self._found_in is None or self._found_in[0] is not items:
+            self._found_in = items, make(items, float(self.serving.gain()))
+        return self._found_in[1]
+
+    def exact(self, requests: Requests, offers: Offers, k: int) -> Candidates:
         """Exact top ``k`` by logit + log bid over the eligible ads."""
         logits = self.logits(requests)
         money = logits + torch.from_numpy(offers.log_bid())
