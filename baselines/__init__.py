@@ -11,8 +11,10 @@ Reading order:
    ``observe``, ``publish``) that somebody else may fill.
 3. Further backbones: ``inttower`` and ``hit``, which return facets, ``seqtower``, a transformer over the history, and
    ``dat`` with vectors of its own.
-4. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
+4. ``auxiliary``: the towers' slot for a further loss. Distillation fills it with what the log says of the ``teacher``:
+   ``kd``, ``listkl``, ``cit``; ``dat`` with its vectors.
+5. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
    ``crosses`` the features that only rankers see. ``dnn`` first; ``din`` and ``bst`` attend to the history, ``dcnv2``
    and ``eulernet`` (over ``buckets``) cross the features.
-5. ``rowwise_adagrad``: the optimiser of the embedding tables.
+6. ``rowwise_adagrad``: the optimiser of the embedding tables.
 """

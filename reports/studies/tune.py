@@ -170,11 +170,11 @@ def _before(cell: Cell, searches: Sequence[Cell]) -> list[Cell]:
 
 
 def ranker_of(model: str) -> str | None:
-    """The ranker whose hidden vectors a model reads, spelled ``@name``; None if it reads none."""
+    """The ranker whose predictions or hidden vectors a model reads, spelled ``@name``; None if it reads none."""
     if model.startswith("@"):
         return None
     spelling = arms.parse(model)
-    return f"@{spelling.ranker}" if {"cms", "cs3"} & set(spelling.modifiers) else None
+    return f"@{spelling.ranker}" if arms.OF_THE_RANKER & set(spelling.modifiers) else None
 
 
 def fit_rows(config: TuneConfig) -> tuple[Impressions, Any]:

@@ -61,6 +61,7 @@ def test_no_test_day_is_seen(small: TuneConfig) -> None:
 
 def test_a_tower_that_learns_from_a_ranker_needs_its_search(small: TuneConfig, tmp_path: Path) -> None:
     assert ranker_of("dssm+cms") == ranker_of("dssm-bare+cs3@dnn") == "@dnn"
+    assert ranker_of("dssm+kd") == ranker_of("dat+cts+listkl") == ranker_of("dssm+cit") == "@dnn"
     assert ranker_of("dssm+cts") is ranker_of("dat") is ranker_of("@dnn") is None
     with pytest.raises(ValueError, match="must hold '@dnn' for dssm\\+cms"):
         run(small.model_copy(update={"models": ("dssm+cms",)}), tmp_path / "run", quiet=True)
