@@ -71,7 +71,7 @@ def test_no_teacher_teaches_nothing(world, requests, rows, plain, modifier, teac
     np.testing.assert_allclose(found, plain["dssm"], atol=1e-3)
 
 
-@pytest.mark.parametrize("arm", ["dssm+kd", "dssm+listkl", "dssm+cit", "dssm+kd+listkl+cit", "dat+kd"])
+@pytest.mark.parametrize("arm", ["dssm+kd", "dssm+listkl", "dssm+cit", "dssm+kd+listkl+cit", "dat+kd", "inttower+cit"])
 def test_every_arm_starts_as_its_backbone_does(world, requests, arm):
     towers, plain = make_towers(world, arm), make_towers(world, arm.partition("+")[0])
     np.testing.assert_array_equal(scores(world, towers, requests), scores(world, plain, requests))
@@ -87,12 +87,16 @@ def test_parts_are_composed_in_the_order_of_the_spelling(world):
 
 
 @pytest.mark.parametrize(
-    "arm", ["dssm+kd", "dssm+listkl+cs3", "dssm+cit", "dat+kd+cit", "dssm-bare+kd", "dssm-wide+cit"]
-)
+    "arm",
+    [
+        "dssm+kd", "dssm+listkl+cs3", "dssm+cit", "dat+kd+cit", "dssm-bare+kd", "dssm-wide+cit",
+        "inttower+cit+cs3", "hit+listkl+cit", "seqtower+kd",
+    ],
+)  # fmt: skip
 def test_restored_in_mid_stream_it_goes_on_bit_equal(world, rows, requests, arm):
     half = len(rows) // 2
     first, second = rows[:half], rows[half:]
-    one, two = make_towers(world, arm), make_towers(world, arm, seed=9)
+    one, two = make_towers(world, arm), make_towers(world, arm)
     one.update(first)
     state = one.snapshot()
     for towers in (one, two, two):
