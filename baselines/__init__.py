@@ -13,8 +13,10 @@ Reading order:
    ``dat`` with vectors of its own.
 4. ``auxiliary``: the towers' slot for a further loss. Distillation fills it with what the log says of the ``teacher``:
    ``kd``, ``listkl``, ``cit``; ``dat`` with its vectors.
-5. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
+5. ``maxsim``, late interaction: ``late_scan`` scores every ad, ``facet_mips`` and ``muvera`` only some. ``search``
+   serves any single-vector retriever from FAISS (``faiss_index``) in the order of money (``money_index``).
+6. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
    ``crosses`` the features that only rankers see. ``dnn`` first; ``din`` and ``bst`` attend to the history, ``dcnv2``
    and ``eulernet`` (over ``buckets``) cross the features.
-6. ``rowwise_adagrad``: the optimiser of the embedding tables.
+7. ``rowwise_adagrad``: the optimiser of the embedding tables.
 """

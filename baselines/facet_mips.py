@@ -7,7 +7,8 @@ depth k' has
     money <= gain sum_i w_i t_i + b        t_i: the k'-th product of list i, b: the largest log bid that is unlisted
 
 for weights that are not negative. If the K-th best listed item, scored exactly over all of its facets, lies above that,
-no unlisted item can be among the K best: the result is certain. Otherwise k' is doubled.
+no unlisted item can be among the K best: the result is certain. Otherwise k' is doubled, until more than one in
+``GIVE_UP`` of the items is listed: from there on the plain scan of all is cheaper, and certain too.
 
 Only items that may compete are in the lists, so a filter never empties a result. The certificate needs exact facet
 lists (``flat``); over an approximate facet index (``hnsw``, ``ivf``) nothing is certain and nothing is doubled.
@@ -25,10 +26,11 @@ import torch
 from torch import Tensor
 
 from baselines.faiss_index import build, search
-from baselines.late_scan import Found, Query, rescored
+from baselines.late_scan import ExactScan, Found, Query, rescored
 from simulator.records import Flags, Ints
 
 LEAST_DEPTH = 32
+GIVE_UP = 4
 SLACK = 1e-5
 """Room for rounding in the bound, relative to the largest score that there can be."""
 
@@ -46,6 +48,7 @@ class FacetMips:
     def __init__(self, facets: Tensor, real: Tensor | None = None, kind: str = "flat", over: int = 4) -> None:
         self._facets, self._real, self._exact, self._over = facets, real, kind == "flat", over
         there = np.ones(facets.shape[:2], dtype=bool) if real is None else real.numpy()
+        self._scan: ExactScan | None = None
         self._owner = np.nonzero(there)[0]
         self._index: Any = build(facets.numpy()[there], kind)
 
@@ -73,17 +76,25 @@ class FacetMips:
             money, item, similarity = rescored(some, self._facets, self._real, torch.from_numpy(listed), k)
             richest = np.append(log_bid[by_bid], -np.inf)[unlisted]
             certain = self._certain(some, money, floor, richest, min(k, by_bid.size))
-            n = item.shape[1]
-            found.item[open_rows, :n], found.similarity[open_rows, :n] = item, similarity
-            found.certain[open_rows] = certain
-            found.scored[open_rows] = torch.from_numpy((listed >= 0).sum(axis=1))
-            if not self._exact or depth >= self._owner.size:
+            scored = torch.from_numpy((listed >= 0).sum(axis=1))
+            _fill(found, open_rows, Found(item, similarity, certain, scored))
+            if not self._exact:
                 break
-            open_rows = open_rows[~certain]
+            open_rows, many = open_rows[~certain], GIVE_UP * scored[~certain] > by_bid.size
+            hopeless, open_rows = open_rows[many], open_rows[~many]
+            if len(hopeless):
+                some = query._replace(users=query.users[hopeless], weights=query.weights[hopeless])
+                _fill(found, hopeless, self._all().search(some, k))
             depth *= 2
         if not by_bid.size:
             found.certain[:] = True
         return found
+
+    def _all(self) -> ExactScan:
+        """The scan, laid out when it is first needed."""
+        if self._scan is None:
+            self._scan = ExactScan(self._facets, self._real)
+        return self._scan
 
     def _lists(self, query: Query, eligible: Flags, depth: int) -> tuple[Ints, Tensor]:
         """The items of the best ``depth`` facets of each user facet, [R, H * depth] (-1 pads), and t_i, [R, H]."""
@@ -107,6 +118,13 @@ class FacetMips:
         )
         kth = money[:, k - 1] if money.shape[1] >= k else torch.full((len(money),), -torch.inf)
         return complete | (kth > bound + slack) | torch.from_numpy(np.isneginf(richest))
+
+
+def _fill(found: Found, rows: Tensor, part: Found) -> None:
+    """Write the answers of some rows into those of all."""
+    n = part.item.shape[1]
+    found.item[rows, :n], found.similarity[rows, :n] = part.item, part.similarity
+    found.certain[rows], found.scored[rows] = part.certain, part.scored
 
 
 def union(lists: Ints, by_bid: Ints, place: Ints, depth: int) -> tuple[Ints, Ints]:
