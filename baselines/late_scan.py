@@ -24,8 +24,10 @@ from baselines.top import top_by_id
 
 BLOCK = 2048
 """Items of a block at most: 1 MiB of four facets of 32."""
-USERS = 4
+USERS = 16
 """Users that pass over a block together: their products with it stay in cache too."""
+NARROW = 16
+"""Facets of users up to which one batched product and one reduction are faster than a product for each item facet."""
 PAIRS = 1 << 13
 """Items that are re-scored at once, times their users."""
 
@@ -95,22 +97,43 @@ def without_pads(facets: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | 
     return torch.where(real[..., None], facets, own[:, None]), bare if bool(bare.any()) else None
 
 
+@torch.no_grad()
 def scan(users: Tensor, items: FacetMajor, weights: Tensor | None = None) -> Tensor:
     """MaxSim of users [R, H, p], weights [R, H] or None, with all items -> [R, N]."""
     R, H, p = users.shape
     b, J, _, n = items.blocks.shape
     w = (users.new_ones(R, H) if weights is None else weights).contiguous()[:, None]
-    out = users.new_empty(R, b * n)
-    groups = [(first, min(USERS, R - first)) for first in range(0, R, USERS)]
-    rows = [users[first : first + r].reshape(1, r * H, p).expand(J, r * H, p) for first, r in groups]
-    for i, block in enumerate(items.blocks):
-        for (first, r), q in zip(groups, rows, strict=True):
-            best = torch.bmm(q, block).amax(dim=0).view(r, H, n)
-            out[first : first + r, i * n : (i + 1) * n] = torch.bmm(w[first : first + r], best)[:, 0]
-    out = out[:, : items.items]
+    out = users.new_empty(R, 1, b * n)
+    for first in range(0, R, USERS):
+        some = slice(first, min(first + USERS, R))
+        r = some.stop - first
+        q = users[some].reshape(r * H, p)
+        # The same few pages for every block: fresh ones would cost as much as the products.
+        products = users.new_empty(J if r * H <= NARROW else 1, r * H, n)
+        best, total = users.new_empty(r * H, n), users.new_empty(r, 1, n)
+        for i, block in enumerate(items.blocks):
+            _best(q, block, products, best)
+            torch.bmm(w[some], best.view(r, H, n), out=total)
+            out[some, :, i * n : (i + 1) * n] = total
+    out = out[:, 0, : items.items]
     if items.bare is not None:
         out[:, items.bare] = -torch.inf
     return out
+
+
+def _best(q: Tensor, block: Tensor, products: Tensor, best: Tensor) -> None:
+    """Write ``max_j q p_j`` of rows q [h, p] and a block [J, p, n] into ``best`` [h, n].
+
+    All J products at once if there is room for them in ``products`` [J, h, n], else one at a time in [1, h, n].
+    """
+    J = len(block)
+    if len(products) == J:
+        torch.bmm(q.expand(J, *q.shape), block, out=products)
+        torch.amax(products, dim=0, out=best)
+        return
+    torch.mm(q, block[0], out=best)
+    for facet in block[1:]:
+        torch.maximum(best, torch.mm(q, facet, out=products[0]), out=best)
 
 
 class Query(NamedTuple):

@@ -38,9 +38,11 @@ def padded():
     return users, items, weights, real
 
 
-@pytest.mark.parametrize("block", [2, 5, 11, 2048])
-def test_the_scan_is_the_definition_pads_and_all(padded, monkeypatch, block):
-    monkeypatch.setattr(late_scan, "BLOCK", block)
+@pytest.mark.parametrize("narrow", [0, 100])
+@pytest.mark.parametrize(("block", "together"), [(2, 1), (5, 2), (11, 3), (2048, 16)])
+def test_the_scan_is_the_definition_pads_and_all(padded, monkeypatch, block, together, narrow):
+    for name, value in (("BLOCK", block), ("USERS", together), ("NARROW", narrow)):
+        monkeypatch.setattr(late_scan, name, value)
     users, items, weights, real = padded
     wanted = by_loops(users, items, weights, real)
     found = scan(users, FacetMajor.of(items, real), weights)
