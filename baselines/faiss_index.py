@@ -26,7 +26,7 @@ BUILD_WIDTH, SEARCH_WIDTH = 80, 128
 """Nodes that are kept open while the graph is built and, at least, while it is searched."""
 CELL_ROWS = 64
 """Rows of a cell on average, at least: k-means wants 39."""
-PROBED = 8
+PROBED = 4
 """One in so many cells is searched."""
 GROUP, CODES = 8, 256
 """Numbers that share a byte, and its values."""
