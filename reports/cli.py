@@ -209,44 +209,60 @@ def sweep(
 
 @cs3bench.command()
 @click.option("--data", default="kuairand", show_default=True, help="Which reader.")
-@click.option("--path", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
+@click.option("--path", type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
+@click.option("--scenario", help="Tune in a market instead of on a log: name, or path of a TOML file.")
 @click.option("--model", "models", multiple=True, help="Arm, or ranker spelled @name, again for more.  [default: all]")
-@click.option("--budget", type=click.IntRange(1), default=20, show_default=True, help="Points per model.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=101, show_default=True, help="Of the models; no report uses it."
-)
+@click.option("--budget", type=click.IntRange(1), help="Points per model.  [default: 20, in a market 10]")
+@click.option("--seed", type=click.IntRange(0), help="No report uses it.  [default: 101, in a market 902]")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/tune-...]"
 )
+@click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of the scenario.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
     data: str,
-    path: Path,
+    path: Path | None,
+    scenario: str | None,
     models: tuple[str, ...],
-    budget: int,
-    seed: int,
+    budget: int | None,
+    seed: int | None,
     jobs: int | None,
     out: Path | None,
+    sets: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Search every model's settings alike on a log's days before its test days: same space, same start, same budget.
+    """Search every model's settings alike: same space, same start, same budget.
 
-    An interrupted search resumes when the same command is given again.
+    With --path on a log's days before its test days, with --scenario in a world that no report uses. An interrupted
+    search resumes when the same command is given again.
     """
     from simulator.config import validated
 
-    if not path.is_dir():
-        raise ValueError(f"--path {path}: no such folder")
-    from reports.studies.tune import TuneConfig, lines, run
+    if (path is None) == (scenario is None):
+        raise ValueError(f"--path {path}, --scenario {scenario}: must be one of the two")
+    given: dict[str, Any] = {key: value for key, value in (("budget", budget), ("seed", seed)) if value is not None} | (
+        {"models": list(models)} if models else {}
+    )
+    root = out or Path("runs") / f"tune-{scenario or data}"
+    at_once = jobs or os.cpu_count() or 1
+    if scenario is not None:
+        from reports.studies import market_tune
+        from reports.studies.tune import lines
+        from simulator.scenario import load
 
-    given: dict[str, Any] = {"data": data, "path": str(path), "budget": budget, "seed": seed}
-    if models:
-        given["models"] = list(models)
-    root = out or Path("runs") / f"tune-{data}"
-    config = validated(TuneConfig, given, "tune")
-    results = run(config, root, jobs=jobs or os.cpu_count() or 1, quiet=quiet, command=_command())
-    click.echo("\n".join(lines(results)))
+        market = validated(market_tune.MarketTuneConfig, {"scenario": load(scenario, sets=sets)} | given, "tune")
+        results = market_tune.run(market, root, jobs=at_once, quiet=quiet, command=_command())
+        click.echo("\n".join(lines(results, "recall", f"recall@{results['k']}")))
+    else:
+        from reports.studies.tune import TuneConfig, lines, run
+
+        assert path is not None
+        if not path.is_dir():
+            raise ValueError(f"--path {path}: no such folder")
+        config = validated(TuneConfig, {"data": data, "path": str(path)} | given, "tune")
+        results = run(config, root, jobs=at_once, quiet=quiet, command=_command())
+        click.echo("\n".join(lines(results)))
     click.echo(f"\nsettings: {root / 'tuned.toml'}")
 
 

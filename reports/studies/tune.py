@@ -267,15 +267,15 @@ def of_tuned_ranker(task: Task, rows: Impressions, ranker: str) -> Impressions:
         return replace(rows, pctr=kept["pctr"], hidden=kept["hidden"])
 
 
-def described(space: Space, found: Found) -> dict[str, Any]:
-    """A search as plain values."""
+def described(space: Space, found: Found, measure: str = "auc") -> dict[str, Any]:
+    """A search as plain values; ``measure`` names the score."""
     described: dict[str, Any] = plain(
         {
             "best": space.values(found.best),
-            "auc": found.tried[found.best],
+            measure: found.tried[found.best],
             "surrounded": found.surrounded,
             "on_boundary": space.on_boundary(found.best),
-            "tried": [space.values(point) | {"auc": auc} for point, auc in found.tried.items()],
+            "tried": [space.values(point) | {measure: score} for point, score in found.tried.items()],
         }
     )
     return described
@@ -294,17 +294,17 @@ def _toml(value: Any) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else repr(value)
 
 
-def lines(results: Mapping[str, Any]) -> list[str]:
-    """The winners as the lines of a Markdown table."""
+def lines(results: Mapping[str, Any], measure: str = "auc", label: str = "AUC") -> list[str]:
+    """The winners as the lines of a Markdown table; ``measure`` is the score's key, ``label`` its heading."""
     models = results["models"]
     names = list(next(iter(models.values()))["best"])
     text = [
-        f"| model | AUC | points | {' | '.join(names)} | neighbours all tried | at an end |",
+        f"| model | {label} | points | {' | '.join(names)} | neighbours all tried | at an end |",
         f"|---|---|---|{'---|' * len(names)}---|---|",
     ]
     for model, one in models.items():
         values = " | ".join(_toml(one["best"][name]) for name in names)
         ends = ", ".join(one["on_boundary"]) or "no"
         around = "yes" if one["surrounded"] else "no"
-        text.append(f"| `{model}` | {one['auc']:.4f} | {len(one['tried'])} | {values} | {around} | {ends} |")
+        text.append(f"| `{model}` | {one[measure]:.4f} | {len(one['tried'])} | {values} | {around} | {ends} |")
     return text
