@@ -1,6 +1,6 @@
 """An arm from its spelling: ``backbone+modifier+...@ranker``, e.g. ``dssm``, ``dssm+cas+cms``, ``dssm+cs3@dnn``.
 
-A modifier may carry its settings in brackets: ``dssm+cts[alpha=0.5]+cms[beta=0.9,beta_item=0.98]``.
+A backbone or a modifier may carry its settings in brackets: ``dssm[search=hnsw]+cts[alpha=0.5]+cms[beta=0.9]``.
 
 ``baselines`` offers the tower trainer with a slot for extras, ``cs3`` fills it; neither knows the other. They meet
 here. A modifier is a mechanism of ``cs3``, a wrapper of what the mechanisms make (``shuffled``), or an auxiliary loss
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from simulator.config import overrides
@@ -33,10 +33,11 @@ class Spelling:
 
     Attributes:
         name: the whole.
-        backbone: its first part.
+        backbone: its first part, without its brackets.
         modifiers: names, without their brackets.
         settings: what stood in the brackets of each modifier.
         ranker: its last part.
+        backbone_settings: what stood in the brackets of the backbone.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Spelling:
     modifiers: tuple[str, ...]
     settings: tuple[dict[str, Any], ...]
     ranker: str
+    backbone_settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ def parse(spelling: str) -> Spelling:
         ValueError: one line with the part that is unknown and the nearest right name.
     """
     towers, _, ranker = spelling.partition("@")
-    backbone, *parts = towers.split("+")
+    first, *parts = towers.split("+")
+    backbone, own = _bracketed(first, "backbone")
     modifiers, settings = (tuple(side) for side in zip(*map(_bracketed, parts), strict=True)) if parts else ((), ())
     if not backbone:
         raise ValueError(f"arm == '{spelling}', must be spelled backbone+modifier+...@ranker")
@@ -73,21 +76,28 @@ def parse(spelling: str) -> Spelling:
     auxiliaries = [name for name, one in factories.items() if hasattr(one, "auxiliary")]
     if auxiliaries and factory is not None and not takes_auxiliary(factory):
         raise ValueError(f"arm == '{spelling}', must have a backbone that takes `auxiliary` to carry {auxiliaries[0]}")
+    if own and (factory is None or not takes_extras(factory)):
+        raise ValueError(f"arm == '{spelling}', must have a backbone of towers to carry settings")
     make(ranker or DEFAULT_RANKER, RANKERS)
     if len(set(modifiers)) < len(modifiers):
         raise ValueError(f"arm == '{spelling}', must name each modifier once")
     return Spelling(
-        name=spelling, backbone=backbone, modifiers=modifiers, settings=settings, ranker=ranker or DEFAULT_RANKER
+        name=spelling,
+        backbone=backbone,
+        modifiers=modifiers,
+        settings=settings,
+        ranker=ranker or DEFAULT_RANKER,
+        backbone_settings=own,
     )
 
 
-def _bracketed(part: str) -> tuple[str, dict[str, Any]]:
-    """A modifier's name and the settings in its brackets."""
+def _bracketed(part: str, what: str = "modifier") -> tuple[str, dict[str, Any]]:
+    """A part's name and the settings in its brackets."""
     name, bracket, inside = part.partition("[")
     if not bracket:
         return name, {}
     if not inside.endswith("]") or "=" not in inside:
-        raise ValueError(f"modifier == '{part}', must be spelled name[key=value,...]")
+        raise ValueError(f"{what} == '{part}', must be spelled name[key=value,...]")
     return name, overrides(inside[:-1].split(","))
 
 
@@ -97,7 +107,7 @@ def make_retriever(
     """The retriever of an arm; seeds depend on (world seed, role), never on the arm's name."""
     factory = make(spelling.backbone, RETRIEVERS)
     # Only towers have the hyper-parameters of towers; the references take none.
-    takes = params if takes_extras(factory) else {}
+    takes = {**params, **spelling.backbone_settings} if takes_extras(factory) else {}
     if not spelling.modifiers:
         return factory(catalog, seed, **takes)  # type: ignore[no-any-return]
     pairs = zip(spelling.modifiers, spelling.settings, strict=True)

@@ -46,6 +46,8 @@ def test_parts(spelling, parts):
         ("oracle+cts", "must have a backbone that takes `extras`"),
         ("dssm+cts[alpha", r"modifier == 'cts\[alpha', must be spelled name\[key=value,\.\.\.\]$"),
         ("dssm+cts[alpha]", "must be spelled name"),
+        ("dssm[search", r"backbone == 'dssm\[search', must be spelled name\[key=value,\.\.\.\]$"),
+        ("popularity[pool=3]", r"arm == 'popularity\[pool=3\]', must have a backbone of towers to carry settings$"),
     ],
 )
 def test_refusals(spelling, line):
@@ -62,6 +64,14 @@ def test_settings_stand_in_brackets(catalog):
     assert (config.alpha, config.beta, config.horizon, config.cas) == (0.5, 0.9, 7, False)
     with pytest.raises(ValueError, match="did you mean 'alpha'"):
         make_arm("dssm+cts[alfa=0.5]", catalog, 1)
+
+
+def test_a_backbone_has_settings_of_its_own(catalog):
+    found = parse("maxsim[candidates=facets,over=8]+cs3@dnn")
+    assert (found.backbone, found.backbone_settings) == ("maxsim", {"candidates": "facets", "over": 8})
+    arm = make_arm("dssm[search=hnsw]", catalog, 1, retriever={"width": 8, "search": "ivf"})
+    assert (arm.retriever.config.search, arm.retriever.config.width) == ("hnsw", 8)
+    assert make_arm("dssm", catalog, 1).retriever.config.search == "exact"
 
 
 def test_a_control_alone_has_nothing_to_act_on(catalog):
