@@ -1,0 +1,129 @@
+"""Clauses of the contract that retrievers and rankers share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+import numpy as np
+
+from simulator.testing.bench import Bench
+from simulator.testing.stage import FLIP_AT, MARKET, Arrays
+from simulator.testing.watched import ContractError, Note, Watched
+
+
+def same(a: Arrays, b: Arrays) -> bool:
+    """Bit-equal, a NaN being equal to a NaN."""
+    return len(a) == len(b) and all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))
+
+
+def has(bench: Bench, verbs: Sequence[str]) -> str:
+    """The verbs are there."""
+    plugin = bench.make()
+    missing = [verb for verb in verbs if not callable(getattr(plugin.inner, verb, None))]
+    if missing:
+        plugin.broken(f"{type(plugin.inner).__name__} has no {', '.join(missing)}, must have {', '.join(verbs)}")
+    return ""
+
+
+def determinism(bench: Bench) -> str:
+    """Asked twice it answers the same, and two lives with one seed are equal."""
+    plugin = bench.make()
+    if not same(plugin.answer(), plugin.answer()):
+        plugin.broken("the same question asked twice got two answers, must be equal")
+    apart = first_difference(bench.first_day, bench.second_day)
+    if apart is not None:
+        where = f"{bench.name} at time {apart.time}"
+        raise ContractError(f"{where}: two runs with seed {bench.seed} differ after {apart.verb}, must be equal")
+    return ""
+
+
+def first_difference(a: Sequence[Note], b: Sequence[Note]) -> Note | None:
+    """Where two lives part: the first note that differs; None if none does."""
+    if len(a) != len(b):
+        return a[min(len(a), len(b)) - 1]
+    return next((x for x, y in zip(a, b, strict=True) if x[:2] != y[:2] or not same(x.answer, y.answer)), None)
+
+
+def no_peeking(bench: Bench) -> str:
+    """Flipped labels that wait at ``FLIP_AT`` change nothing before the first publication at which they are ready."""
+    if first_difference(bench.first_day, bench.second_day) is not None:
+        raise ContractError(f"{bench.name} at time 0: cannot be judged, two runs with one seed already differ")
+    true, flipped = (_until_published(notes) for notes in (bench.first_day, bench.day(flipped=True)))
+    apart = first_difference(true, flipped)
+    if apart is not None:
+        raise ContractError(
+            f"{bench.name} at time {apart.time}: what it serves after {apart.verb} depends on labels that may be "
+            f"seen from the sync at {FLIP_AT + MARKET.cascade.sync} on"
+        )
+    return ""
+
+
+def _until_published(notes: Sequence[Note]) -> list[Note]:
+    return list(takewhile(lambda note: note.verb != "sync" or note.time <= FLIP_AT, notes))
+
+
+def _steady_answer(plugin: Watched) -> Arrays:
+    answer = plugin.answer()
+    if not same(answer, plugin.answer()):
+        plugin.broken("cannot be judged, the same question asked twice got two answers")
+    return answer
+
+
+def publication(bench: Bench) -> str:
+    """An update without a sync changes nothing that is served."""
+    plugin = bench.make()
+    first, second = bench.stage.parts()
+    plugin.learn(first)
+    # The question is asked as of one time, so that nothing but the update can change its answer.
+    plugin.now = int(second.ready_at[-1])
+    before = _steady_answer(plugin)
+    plugin.update(second)
+    if not same(before, plugin.answer()):
+        plugin.broken("update without sync changed what is served, must wait for the sync")
+    return ""
+
+
+def isolation(bench: Bench) -> str:
+    """What another instance learns changes nothing here."""
+    here = bench.make()
+    here.sync(0)
+    before = _steady_answer(here)
+    other = bench.make()
+    for rows in bench.stage.parts():
+        other.learn(rows)
+    if not same(before, here.answer()):
+        here.broken("what another instance learned changed what this one serves, must share no state")
+    here.sync(0)
+    if not same(before, here.answer()):
+        here.broken("what another instance learned was published by this one, must share no state")
+    return ""
+
+
+def snapshot(bench: Bench) -> str:
+    """A restored snapshot goes on exactly as the original did."""
+    plugin = bench.make()
+    if not (hasattr(plugin.inner, "snapshot") and hasattr(plugin.inner, "restore")):
+        return "skipped: it has no snapshot and restore"
+    first, second = bench.stage.parts()
+    plugin.learn(first)
+    state, then = plugin.call("snapshot"), plugin.answer()
+    plugin.learn(second)
+    twin = bench.make()
+    twin.now = int(first.ready_at[-1])
+    twin.call("restore", state)
+    if not same(then, twin.answer()):
+        twin.broken("restore does not serve what was served at the snapshot")
+    twin.learn(second)
+    if not same(plugin.answer(), twin.answer()):
+        twin.broken("after restore it learns otherwise than the original did, must be equal")
+    return ""
+
+
+BOTH = {
+    "determinism": determinism,
+    "no peeking": no_peeking,
+    "publication": publication,
+    "isolation": isolation,
+    "snapshot": snapshot,
+}
