@@ -13,6 +13,7 @@ import numpy as np
 from reports.metrics import quantile_ci
 from reports.studies.evaluation import sample
 from simulator.auction import auction
+from simulator.feedback import examine_p
 from simulator.plugins import Ranker, Retriever
 from simulator.records import take
 from simulator.scenario import Scenario
@@ -38,12 +39,13 @@ def measure(
     n, K = scenario.run.latency, scenario.cascade.candidates
     s = sample(world, scenario.run.burn_in + scenario.run.days - 1, max(n, BATCH), "latency")
     names = list(arms)
+    seen = examine_p(scenario.auction.slots, scenario.feedback.examine_decay)
 
     def cascade(name: str, row: slice, k: int) -> None:
         retriever, ranker = arms[name]
         one = take(s.requests, row)
         found = retriever.retrieve(one, s.offers, k)
-        auction(found.ad, ranker.rank(one, found.ad).pctr, s.offers.bid, scenario.auction)
+        auction(found.ad, ranker.rank(one, found.ad).pctr, s.offers.bid, scenario.auction, seen)
 
     def retrieval(name: str, row: slice, k: int) -> None:
         arms[name][0].retrieve(take(s.requests, row), s.offers, k)

@@ -1,7 +1,13 @@
 """Ranked candidates -> Slates: eCPM order, reserve, price per click. Pure functions.
 
-Scores are bid x pctr. GSP charges the least bid that keeps the slot: the next score (or the reserve) divided by the own
-pctr, never above the bid (Edelman, Ostrovsky & Schwarz 2007; Varian 2007, separable position effects).
+Scores are bid x pctr. First price charges the bid. GSP charges the least bid that keeps the slot: the next score (or
+the reserve) divided by the own pctr, never above the bid (Edelman, Ostrovsky & Schwarz 2007; Varian 2007, separable
+position effects). VCG charges the harm to the others, who would each move up a slot: with slot s examined with e_s,
+
+    price_s x pctr_s x e_s = sum over t > s of (e_(t-1) - e_t) x score_t,
+
+where the slot after the last one has e = 0 and the site itself stands behind every loser with a score of the reserve.
+Under VCG to bid the value of a click is a dominant strategy; under the other two it is not.
 """
 
 from __future__ import annotations
@@ -21,10 +27,10 @@ class AuctionConfig(Section):
 
     slots: int = Field(4, ge=1)
     reserve: float = Field(0.005, ge=0, description="least bid x pctr that may win, currency units per impression")
-    pricing: Literal["gsp", "first"] = "gsp"
+    pricing: Literal["gsp", "first", "vcg"] = "gsp"
 
 
-def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig) -> Slates:
+def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig, examine: Floats | None = None) -> Slates:
     """Fill the slots of every request.
 
     Args:
@@ -32,9 +38,13 @@ def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig) -> Slate
         pctr: float32 [R, K] in [0, 1].
         bid: float64 [A], effective bid per click.
         config: the rules.
+        examine: float32 [S], P(examined | slot), positive and not rising; only VCG needs it.
 
     Returns:
         Slates [R, S], best score first, ties to the earlier candidate; -1 where no candidate reached the reserve.
+
+    Raises:
+        ValueError: VCG without ``examine``.
     """
     S, K = config.slots, ads.shape[1]
     # What cannot be clicked never wins, even without a reserve; the lower bound only keeps 0/0 out of losers' prices.
@@ -58,6 +68,8 @@ def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig) -> Slate
     own_bid = bid.take(own_ad)
     if config.pricing == "first":
         price = own_bid
+    elif config.pricing == "vcg":
+        price = np.minimum(_harm(following, config.reserve, S, examine) / own_rate, own_bid)
     else:
         price = np.minimum(np.maximum(following, config.reserve) / own_rate, own_bid)
     return Slates(
@@ -67,6 +79,23 @@ def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig) -> Slate
         score=np.where(wins, own, 0.0),
         price=np.where(wins, price, 0.0),
     )
+
+
+def _harm(following: Money, reserve: float, slots: int, examine: Floats | None) -> Money:
+    """What a winner's look costs the others and the site -> float64 [R, S], per examination of her slot.
+
+    Args:
+        following: float64 [R, S], the score after each slot's.
+        reserve: what the site would take instead.
+        slots: S.
+        examine: float32 [S].
+    """
+    if examine is None or examine.shape != (slots,) or not (examine > 0).all() or (np.diff(examine) > 0).any():
+        shown = None if examine is None else examine.tolist()
+        raise ValueError(f"examine == {shown}, must be {slots} positive probabilities that do not rise")
+    e = np.append(examine.astype(np.float64), 0.0)
+    moved_up = np.maximum(following, reserve) * (e[:-1] - e[1:])
+    return np.asarray(np.cumsum(moved_up[:, ::-1], axis=1)[:, ::-1] / e[:-1])
 
 
 def _best(score: Money, n: int) -> tuple[npt.NDArray[np.intp], Money]:

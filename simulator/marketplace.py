@@ -173,7 +173,7 @@ class Marketplace:
         if not ((ranked.pctr >= 0) & (ranked.pctr <= 1)).all():  # NaN is neither
             raise ValueError(f"ranked.pctr holds values outside [0, 1] at time {now}, must be probabilities")
         # 5: auction
-        slates = auction(found.ad, ranked.pctr, offers.bid, config.auction)
+        slates = auction(found.ad, ranked.pctr, offers.bid, config.auction, self.examine_p)
         # 6: feedback by key
         logit = self.true_logit(requests, slates.ad)
         outcomes = respond(seed, requests, slates, logit, config.feedback)

@@ -82,8 +82,8 @@ def expected_money(
     scenario: Scenario, s: Sample, ads: Keys, pctr: Floats
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Value and revenue that a ranked candidate list earns in expectation, per request -> float64 [R], [R]."""
-    slates = auction(ads, pctr, s.offers.bid, scenario.auction)
     seen = examine_p(scenario.auction.slots, scenario.feedback.examine_decay)
+    slates = auction(ads, pctr, s.offers.bid, scenario.auction, seen)
     clicks = np.where(slates.ad != PAD, np.take_along_axis(s.true_ctr, np.maximum(slates.ad, 0), axis=1), 0.0) * seen
     return (clicks * slates.bid).sum(axis=1), (clicks * slates.price).sum(axis=1)
 
@@ -135,8 +135,19 @@ def evaluate(
         "k_sweep": {"k": grid, "revenue": [sweep[k] for k in grid]},
         "recall": float(recall_at_k(at_k, s.value, s.offers.eligible, K).mean()),
         "captured": float(captured(at_k, s.value, s.offers.eligible).mean()),
+        **index_recall(retriever, s, K),
         **agreement(scenario, world, retriever, evaluator, s),
     }
+
+
+def index_recall(retriever: Retriever, s: Sample, k: int) -> dict[str, float]:
+    """``index_recall``, the share of a retriever's exact best ``k`` that its index finds; nothing where it has none.
+
+    A retriever says it as ``recall_against_exact(requests, offers, k)``, [R], or None if it scores every ad.
+    """
+    ask = getattr(retriever, "recall_against_exact", None)
+    share = None if ask is None else ask(s.requests, s.offers, k)
+    return {} if share is None else {"index_recall": float(np.nanmean(share))}
 
 
 def agreement(scenario: Scenario, world: World, retriever: Retriever, evaluator: Ranker, s: Sample) -> dict[str, float]:
