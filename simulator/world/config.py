@@ -1,0 +1,54 @@
+"""Dials of the entities and of the truth."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from simulator.config import Section
+
+LATENT = 16
+"""Width k of the latent interest and the latent content."""
+DENSE = 8
+"""Width of the noisy dense projections that models see."""
+REGIONS, AGES, DEVICES, PLACEMENTS, HOURS = 30, 7, 4, 2, 24
+HISTORY_POOL = 24
+"""Items that compete, under the user's true affinity, for one place of her organic history."""
+
+
+class WorldConfig(Section):
+    """Dials of the entities and of the truth. Sds are on the logit scale.
+
+    The levels' sds are the world card's (KuaiRand-Pure: users 0.74, items 0.68); ``interaction_sd`` is of the same
+    order, and ``low_rank_share`` 0.5 favours neither a dot product nor crosses.
+    """
+
+    users: int = Field(8000, ge=1)
+    ads: int = Field(2000, ge=2)
+    advertisers: int = Field(150, ge=1)
+    ads_per_campaign: float = Field(4.0, ge=1)
+    categories: int = Field(20, ge=1)
+    segments: int = Field(8, ge=1)
+    activity_sd: float = Field(0.888, ge=0, description="sd of log activity; 0.888 is a Gini of 0.47")
+    base_logit: float = -4.2
+    user_sd: float = Field(0.74, ge=0)
+    quality_sd: float = Field(0.68, ge=0)
+    interaction_sd: float = Field(0.8, ge=0)
+    low_rank_share: float = Field(0.5, ge=0, le=1)
+    drift_half_life: float = Field(14.0, ge=0, description="days; 0 switches drift off")
+    category_drift_sd: float = Field(0.15, ge=0, description="sd of the slow drift of category popularity")
+    feature_noise: float = Field(1.0, ge=0, description="sd of the noise on dense features of unit variance")
+    missing: float = Field(0.05, ge=0, le=1, description="share of missing observable codes")
+    segment_accuracy: float = Field(0.8, ge=0, le=1, description="share of users who report their true segment")
+    history_length: int = Field(20, ge=1)
+    history_days: float = Field(30.0, ge=0, description="days of organic behaviour before the run")
+    history_per_day: float = Field(0.7, ge=0, le=1, description="chance that a user adds one item on a day")
+    history_temperature: float = Field(1.0, gt=0)
+    new_ads: float = Field(0.15, ge=0, le=1, description="share of ads that start during the run")
+    ending_ads: float = Field(0.10, ge=0, le=1, description="share of ads that end during the run")
+    new_users: float = Field(0.10, ge=0, le=1, description="share of users who arrive during the run")
+    bid_sd: float = Field(0.72, ge=0, description="sd of log bid; 0.72 is the price CV 0.83 of iPinYou 1458")
+    bid_advertiser_share: float = Field(
+        0.5, ge=0, le=1, description="of log bid's variance, shared by an advertiser's ads"
+    )
+    budget_clicks: float = Field(150.0, gt=0, description="median daily campaign budget, in clicks at its mean bid")
+    budget_sd: float = Field(1.0, ge=0, description="sd of log budget: heavy-tailed")
