@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reports.arms import ORACLE, make_ranker, make_retriever, parse
-from reports.studies.cells import A_A, BURN_IN, Task, compute, ticks
+from reports.arms import ORACLE, parse
+from reports.studies.cells import A_A, BURN_IN, Task
 from reports.studies.evaluation import k_grid
 from reports.studies.manifests import made_by, manifest
 from reports.studies.summary import summarise
-from reports.studies.workers import compute_all
+from reports.studies.twins import compute_missing, facts_of, trained
 from reports.verdict import rule
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.scenario import Scenario
@@ -112,7 +111,7 @@ def run_ab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> t
     root = out or plan.default_out()
     run = RunDirectory(root, manifest_of(plan))
     cells = cells_of(plan)
-    _compute_missing(plan, run, cells, jobs, quiet)
+    compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet)
     results = _summary(plan, run, cells)
     write_json(root / "results.json", results)
     if not (root / "timing.json").exists():
@@ -134,10 +133,9 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
 # --- cells ---------------------------------------------------------------------------------------------------------
 
 
-def _compute_missing(plan: Plan, run: RunDirectory, cells: Cells, jobs: int, quiet: bool) -> None:
-    every = cells.all()
+def _tasks(plan: Plan, run: RunDirectory, cells: Cells) -> dict[Cell, Task]:
     first = {*cells.control[:1], *cells.treatment[:1]}
-    tasks = {
+    return {
         cell: Task(
             cell=cell,
             scenario=plan.scenario,
@@ -148,75 +146,30 @@ def _compute_missing(plan: Plan, run: RunDirectory, cells: Cells, jobs: int, qui
             full=cell.variant != "ladder",
             with_references=cell in cells.control,
         )
-        for i, cell in enumerate(every)
+        for i, cell in enumerate(cells.all())
     }
-    missing = [cell for cell in every if not run.done(cell)]
-    # A burn-in whose work files are gone is made again if an arm still needs them.
-    for cell in cells.burn_in:
-        needed = any(c.world == cell.world and c.name not in (BURN_IN, A_A) for c in missing)
-        if needed and cell not in missing and not (run.work(cell) / "evaluator.pt").exists():
-            missing.insert(0, cell)
-    compute_all(
-        run,
-        {cell: (tasks[cell], len(every)) for cell in missing},
-        compute,
-        cells=len(every),
-        ticks=sum(ticks(plan.scenario, cell) for cell in missing),
-        jobs=jobs,
-        label="simulating",
-        quiet=quiet,
-        split=_split,
-    )
-
-
-def _split(cells: Sequence[Cell], missing: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
-    """Cells that may start now, and those whose world's burn-in is still to be made."""
-    waiting = {c.world for c in missing if c.name == BURN_IN}
-    free = [c for c in cells if c.name in (BURN_IN, A_A) or c.world not in waiting]
-    return free, [c for c in cells if c not in free]
 
 
 # --- after the cells -----------------------------------------------------------------------------------------------
 
 
-def _facts(run: RunDirectory, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    found = []
-    for cell in cells:
-        try:
-            found.append(read_json(run.cell(cell) / "cell.json"))
-        except ValueError as error:
-            raise ValueError(f"{error}; remove {run.cell(cell)} to compute it again") from error
-    return found
-
-
 def _summary(plan: Plan, run: RunDirectory, cells: Cells) -> dict[str, Any]:
-    control, treatment = _facts(run, cells.control), _facts(run, cells.treatment)
+    control, treatment = facts_of(run, cells.control), facts_of(run, cells.treatment)
     few = len(cells.bare)
-    bare = {BARE: _facts(run, cells.bare)}
+    bare = {BARE: facts_of(run, cells.bare)}
     rungs = bare | {plan.control: control[:few], plan.treatment: treatment[:few]} if few else None
-    a_a = _facts(run, [cells.a_a])[0] if cells.a_a else None
+    a_a = facts_of(run, [cells.a_a])[0] if cells.a_a else None
     arms = {"control": control, "treatment": treatment}
-    results = summarise(plan.scenario, plan.control, plan.treatment, arms, _facts(run, cells.burn_in), rungs, a_a)
+    results = summarise(plan.scenario, plan.control, plan.treatment, arms, facts_of(run, cells.burn_in), rungs, a_a)
     return results | {"small": plan.small, "ranker": parse(plan.control).ranker}
 
 
 def _latency(plan: Plan, run: RunDirectory, cells: Cells) -> dict[str, Any]:
     """Time both arms of the first world with their trained, warm state; an arm without state is not timed."""
-    import torch
-
     from reports.latency import measure
 
     s = plan.scenario
     world = build(s.world, s.run.seed, s.all_days)
-    arms = {}
-    for cell in dict.fromkeys([cells.control[0], replace(cells.treatment[0], variant="")]):
-        path = run.work(cell) / "arm.pt"
-        if not path.exists():
-            continue
-        parts, state = parse(cell.name), torch.load(path, weights_only=False)
-        retriever = make_retriever(parts, world.catalog, cell.world, {}, {})
-        ranker = make_ranker(parts, world.catalog, cell.world, {})
-        retriever.restore(state["retriever"])  # type: ignore[attr-defined]
-        ranker.restore(state["ranker"])  # type: ignore[attr-defined]
-        arms[cell.name] = (retriever, ranker)
+    both = dict.fromkeys([cells.control[0], replace(cells.treatment[0], variant="")])
+    arms = trained(run, world, list(both), {})
     return measure(s, world, arms, k_grid(s.cascade.candidates, s.world.ads)) if arms else {}

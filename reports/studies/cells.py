@@ -8,8 +8,8 @@ seam; then each serves, logs and learns on its own.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from reports.studies.workers import Progress, one_thread
 from simulator.experiment import Cell, RunDirectory, read_json, write_json
 from simulator.keyed_random import subseed
 from simulator.log import read_parquet, write_parquet
-from simulator.marketplace import Day, Marketplace, learn_from_log
+from simulator.marketplace import CascadeConfig, Day, Marketplace, learn_from_log
 from simulator.plugins import Ranker, Retriever
 from simulator.records import DAY, PAD, Impressions, Ledger, Requests, concatenate
 from simulator.retrieval import OracleRetriever, PopularityRetriever, RandomRetriever
@@ -47,6 +47,7 @@ class Task:
         keep_state: also save the arm's state, for the latency phase.
         full: also make the final evaluation (funnel, K sweep, recall, tau).
         with_references: also evaluate the reference retrievers.
+        settings: hyper-parameters of the arm's towers, where they are not the defaults.
     """
 
     cell: Cell
@@ -57,6 +58,7 @@ class Task:
     keep_state: bool = False
     full: bool = True
     with_references: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def ticks(scenario: Scenario, cell: Cell) -> int:
@@ -133,17 +135,21 @@ def _day_facts(day: Day) -> dict[str, float]:
     }
 
 
+def burn_in_log(run: RunDirectory, world: int) -> Impressions:
+    """The log of a world's burn-in with its hidden vectors, while its work files are there."""
+    cell = Cell(world=world, name=BURN_IN)
+    log: Impressions = read_parquet(Impressions, run.cell(cell) / "log.parquet")
+    # Learners turn rows into tensors, which asks for writable arrays: "c" maps the file copy-on-write.
+    return replace(log, label=log.label.copy(), hidden=np.load(run.work(cell) / "hidden.npy", mmap_mode="c"))
+
+
 def _load_burn_in(run: RunDirectory, world: int) -> tuple[Impressions, Any, Any]:
     """The burn-in's log with its hidden vectors, the ranker's and the evaluation ranker's state."""
     import torch
 
-    cell = Cell(world=world, name=BURN_IN)
-    work = run.work(cell)
-    log: Impressions = read_parquet(Impressions, run.cell(cell) / "log.parquet")
-    # Learners turn rows into tensors, which asks for writable arrays: "c" maps the file copy-on-write.
-    log = replace(log, label=log.label.copy(), hidden=np.load(work / "hidden.npy", mmap_mode="c"))
+    work = run.work(Cell(world=world, name=BURN_IN))
     ranker, evaluator = (torch.load(work / f"{n}.pt", weights_only=False) for n in ("ranker", "evaluator"))
-    return log, ranker, evaluator
+    return burn_in_log(run, world), ranker, evaluator
 
 
 def _same_twice(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
@@ -202,7 +208,7 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         waiting=burn_log[burn_log.ready_at > s.run.burn_in * DAY],
         shown=burn_log,
     )
-    market.retriever = retriever = _retriever(spelling, world, seed, market)
+    market.retriever = retriever = _retriever(task, spelling, world, market)
 
     # 1. Learn the burn-in's log in event order, reading the panel every night.
     panel: list[PanelRow] = []
@@ -225,6 +231,8 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         "retriever": _prediction(1 / (1 + np.exp(-log.logit.astype(np.float64))), log, ledger),
         "ranker": _prediction(log.pctr.astype(np.float64), log, ledger),
         "cost": _cost(retriever),
+        "ranker_calls": int(getattr(retriever, "ranker_calls", 0)),
+        "staleness": staleness(burn_log, log, s.cascade),
     }
     if task.full:
         evaluator = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {})
@@ -267,15 +275,35 @@ def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
     return replace(log, pctr=pctr, hidden=np.concatenate(hidden))
 
 
-def _retriever(spelling: Spelling, world: World, seed: int, market: Marketplace) -> Retriever:
+def _retriever(task: Task, spelling: Spelling, world: World, market: Marketplace) -> Retriever:
     if spelling.backbone == ORACLE:
         return OracleRetriever(market.true_logit_everywhere)
-    return make_retriever(spelling, world.catalog, seed, {}, {})
+    return make_retriever(spelling, world.catalog, task.cell.world, task.settings, {})
 
 
 def _cost(retriever: Any) -> dict[str, int] | None:
     cost = getattr(retriever, "cost", None)
     return dict(cost()._asdict()) if callable(cost) else None
+
+
+def staleness(burn: Impressions, log: Impressions, clock: CascadeConfig) -> dict[str, float]:
+    """Mean seconds, over impressions, since what served them was published, and since the newest event it had learned.
+
+    Args:
+        burn: the burn-in's log, which the first publications of the test rest on.
+        log: the test's.
+        clock: says when syncs are.
+    """
+    time, ready = (np.concatenate([getattr(burn, key), getattr(log, key)]) for key in ("time", "ready_at"))
+    order = np.argsort(ready, kind="stable")
+    newest = np.maximum.accumulate(time[order])
+    published = log.time // clock.sync * clock.sync
+    known = np.searchsorted(ready[order], published, side="right")
+    learned = newest[np.maximum(known - 1, 0)]
+    return {
+        "published_seconds": float((log.time - published).mean()),
+        "newest_event_seconds": float((log.time - learned)[known > 0].mean()) if (known > 0).any() else float("nan"),
+    }
 
 
 def _segments(burn: Impressions, log: Impressions, ledger: Ledger, world: World) -> dict[str, float]:

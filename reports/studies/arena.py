@@ -1,0 +1,300 @@
+"""Question: which rival earns most in the same worlds, at what cost, and what is left of it at equal latency?
+
+``cs3bench arena`` gives every arm the same worlds, requests, eligible ads, K, ranker and tuning budget
+(``market_tune``).
+
+1 burn-in of every world, 2 every arm in every world, 3 lifts over the reference, paired over worlds, 4 latency and
+upkeep of all arms, interleaved, 5 who is dominated, and what each arm earns in the reference's time.
+"""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reports.arms import ORACLE, parse
+from reports.statistics import benjamini_hochberg
+from reports.studies.arena_costs import equal_latency, pareto, upkeep
+from reports.studies.cells import A_A, BURN_IN, Task
+from reports.studies.evaluation import k_grid
+from reports.studies.manifests import made_by, manifest
+from reports.studies.mechanisms import market_calls
+from reports.studies.summary import Facts, compare, curve, learning, lights
+from reports.studies.twins import compute_missing, facts_of, trained
+from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.scenario import Scenario
+from simulator.world import build
+
+REFERENCE = "dssm"
+REFERENCES = ("random", "popularity", ORACLE)
+"""Bounds, not rivals: they take no part in the correction for many claims nor in the comparison of costs."""
+CONTROLS = ("dssm-bare", "dssm-wide", "dssm+cs3+shuffled")
+RIVALS = (
+    "dssm+cs3", "dat", "dat+cs3", "inttower", "inttower+cs3", "hit", "hit+cs3", "seqtower", "seqtower+cs3", "maxsim",
+    "maxsim+cs3", "dssm+kd", "dssm+listkl", "dssm+cit", "dssm+kd+cs3",
+)  # fmt: skip
+ARMS = (*REFERENCES, REFERENCE, *CONTROLS, *RIVALS)
+SHUFFLED, WIDE = "shuffled", "dssm-wide"
+CS3 = "+cs3"
+LATENCY_WORLD = 0
+"""Index of the world whose trained arms are timed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """An arena.
+
+    Attributes:
+        scenario: the resolved configuration.
+        arms: spellings, the reference among them.
+        small: whether the scenario's small form was asked for.
+        command: what was typed, for the record.
+    """
+
+    scenario: Scenario
+    arms: tuple[str, ...]
+    small: bool
+    command: str
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same run."""
+        return {
+            "kind": "arena",
+            "arms": list(self.arms),
+            "settings": settings(self.arms, self.scenario.name),
+            "config": self.scenario.model_dump(mode="json"),
+            **made_by(),
+        }
+
+    def default_out(self) -> Path:
+        """``runs/arena-SCENARIO-DIGEST``: the same command resumes the same directory."""
+        return Path("runs") / f"arena-{self.scenario.name}{'-small' if self.small else ''}-{digest(self.identity())}"
+
+
+@cache
+def shipped(scenario: str) -> dict[str, dict[str, Any]]:
+    """The settings that the search found in a scenario's tuning world, by arm; empty if there was no search."""
+    path = Path(__file__).parent / "tuned" / f"{scenario}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def settings(arms: Sequence[str], scenario: str) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters of each arm's towers: its own search's, a control's those of what it controls, or the defaults.
+
+    Args:
+        arms: spellings.
+        scenario: name.
+    """
+    known = shipped(scenario)
+    found = {}
+    for arm in arms:
+        towers = "+".join(part for part in arm.partition("@")[0].split("+") if part != SHUFFLED)
+        found[arm] = known.get(REFERENCE if towers == WIDE else towers, {})
+    return found
+
+
+def role(arm: str) -> str:
+    """``reference`` (a bound), ``control`` or ``rival``."""
+    name = arm.partition("@")[0]
+    return "reference" if name in REFERENCES else "control" if name in CONTROLS or SHUFFLED in name else "rival"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """The cells of an arena: burn-ins, every arm in every world, the A/A light of the reference."""
+
+    burn_in: list[Cell]
+    arms: dict[str, list[Cell]]
+    a_a: Cell
+
+    def all(self) -> list[Cell]:
+        """Burn-ins first, then world by world."""
+        by_world = [list(cells) for cells in zip(*self.arms.values(), strict=True)]
+        return [*self.burn_in, *(cell for cells in by_world for cell in cells), self.a_a]
+
+
+def cells_of(plan: Plan) -> Cells:
+    """The cells that a plan needs."""
+    run = plan.scenario.run
+    seeds = range(run.seed, run.seed + run.worlds)
+    return Cells(
+        burn_in=[Cell(world=w, name=BURN_IN) for w in seeds],
+        arms={arm: [Cell(world=w, name=arm, days=run.days) for w in seeds] for arm in plan.arms},
+        a_a=Cell(world=run.seed, name=A_A, days=1, variant=REFERENCE),
+    )
+
+
+def run_arena(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+    """Run or resume an arena.
+
+    Args:
+        plan: what to run.
+        out: run directory, :meth:`Plan.default_out` if None.
+        jobs: worker processes.
+        quiet: no progress bar.
+
+    Returns:
+        The run directory and the content of its ``results.json``.
+
+    Raises:
+        ValueError: one line, for anything the caller can mend.
+    """
+    begin = time.perf_counter()
+    _check(plan.arms)
+    run_ = plan.scenario.run
+    root = out or plan.default_out()
+    seeds = range(run_.seed, run_.seed + run_.worlds)
+    run = RunDirectory(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small))
+    cells = cells_of(plan)
+    compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet)
+    facts = {arm: facts_of(run, mine) for arm, mine in cells.arms.items()}
+    results = summary(plan, facts, facts_of(run, [cells.a_a])[0])
+    write_json(root / "results.json", results)
+    if not (root / "timing.json").exists():
+        timing = _timing(plan, run, cells, facts)
+        write_json(
+            root / "timing.json", timing | {"wall_seconds": {"total": time.perf_counter() - begin}, "jobs": jobs}
+        )
+    run.finish()
+    return root, read_json(root / "results.json")
+
+
+def _check(arms: Sequence[str]) -> None:
+    for arm in arms:
+        parse(arm)
+    if REFERENCE not in arms:
+        raise ValueError(f"arms == {list(arms)}, must hold '{REFERENCE}', which the others are compared with")
+    if len(set(arms)) < len(arms):
+        raise ValueError(f"arms == {list(arms)}, must name each arm once")
+    if len({parse(arm).ranker for arm in arms}) > 1:
+        raise ValueError(f"arms == {list(arms)}, must have one ranker: it is the same for all rivals")
+
+
+def _tasks(plan: Plan, run: RunDirectory, cells: Cells) -> dict[Cell, Task]:
+    timed = plan.scenario.run.seed + LATENCY_WORLD
+    given = settings(plan.arms, plan.scenario.name)
+    return {
+        cell: Task(
+            cell=cell,
+            scenario=plan.scenario,
+            root=str(run.root),
+            identity=plan.identity(),
+            index=i,
+            keep_state=cell.world == timed,
+            settings=given.get(cell.name, {}),
+        )
+        for i, cell in enumerate(cells.all())
+    }
+
+
+# --- after the cells -----------------------------------------------------------------------------------------------
+
+
+def summary(plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> dict[str, Any]:
+    """The whole of ``results.json``; nothing in it knows a clock.
+
+    Raises:
+        ValueError: one line, if an arm sold nothing in a world: there is no lift over nothing.
+    """
+    s, base = plan.scenario, facts[REFERENCE]
+    for arm, mine in facts.items():
+        for one in mine:
+            if sum(day["revenue"] for day in one["days"]) <= 0:
+                raise ValueError(f"revenue == 0 of {arm} in world {one['world']}, must be positive: longer runs")
+    rows = {arm: _row(s, arm, base, mine) for arm, mine in facts.items()}
+    tested = [arm for arm, row in rows.items() if row["role"] != "reference" and row["metrics"]["revenue"]["p"]]
+    for key in ("revenue", "expected_revenue", "recall", "tau"):
+        p = [rows[arm]["metrics"][key]["p"] for arm in tested]
+        known = [i for i, one in enumerate(p) if one is not None]
+        for i, adjusted in zip(known, benjamini_hochberg([p[i] for i in known]) if known else [], strict=True):
+            rows[tested[i]]["metrics"][key]["p_bh"] = float(adjusted)
+    learned = {arm: learning(s, mine) for arm, mine in facts.items() if role(arm) != "reference"}
+    return {
+        "schema": 1,
+        "kind": "arena",
+        "scenario": s.name,
+        "small": plan.small,
+        "reference": REFERENCE,
+        "ranker": parse(REFERENCE).ranker,
+        "worlds": [one["world"] for one in base],
+        "days": {"burn_in": s.run.burn_in, "test": s.run.days},
+        "k": s.cascade.candidates,
+        "slots": s.auction.slots,
+        "ads": s.world.ads,
+        "tuned": bool(shipped(s.name)),
+        "settings": settings(plan.arms, s.name),
+        "arms": rows,
+        "cs3": cs3_over_backbone(s, facts),
+        "learning": learned,
+        "lights": [one._asdict() for one in _lights(learned, facts, a_a)],
+    }
+
+
+def _row(s: Scenario, arm: str, base: Sequence[Facts], mine: Sequence[Facts]) -> dict[str, Any]:
+    """One arm: its measures beside the reference's, its costs, its K sweep."""
+    rows = compare(s, base, mine)
+    return {
+        "role": role(arm),
+        "metrics": rows,
+        "k_sweep": {"k": mine[0]["k_sweep"]["k"], "revenue": curve([one["k_sweep"]["revenue"] for one in mine])},
+        "cost": mine[0]["cost"],
+        "ranker_calls": mine[0]["ranker_calls"],
+        "staleness": {key: float(np.mean([one["staleness"][key] for one in mine])) for key in mine[0]["staleness"]},
+    }
+
+
+def cs3_over_backbone(s: Scenario, facts: Mapping[str, Sequence[Facts]]) -> dict[str, dict[str, Any]]:
+    """What CS3 adds to each arm that is there with and without it: the paper's claim, backbone by backbone."""
+    found: dict[str, dict[str, Any]] = {}
+    for arm, mine in facts.items():
+        plain = arm.replace(CS3, "")
+        if CS3 in arm and SHUFFLED not in arm and plain in facts:
+            rows = compare(s, facts[plain], mine)
+            found[arm] = {
+                "over": plain,
+                "metrics": {key: rows[key] for key in ("revenue", "expected_revenue", "recall", "tau")},
+                "calls": market_calls(plain, arm, rows["revenue"]),
+            }
+    if found:
+        for key in ("revenue", "expected_revenue", "recall", "tau"):
+            known = [one["metrics"][key] for one in found.values() if one["metrics"][key]["p"] is not None]
+            for row, p in zip(known, benjamini_hochberg([row["p"] for row in known]) if known else [], strict=True):
+                row["p_bh"] = float(p)
+    return found
+
+
+def _lights(learned: Mapping[str, Any], facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> list[Any]:
+    """A/A, plateau and seam of every arm that learns, budgets of the reference."""
+    found: dict[str, Any] = {}
+    for arm in learned:
+        pair = {"control": facts[REFERENCE], "treatment": facts[arm]}
+        for light in lights(REFERENCE, arm, learned, pair, a_a):
+            found.setdefault(light.name, light)
+    return list(found.values())
+
+
+def _timing(plan: Plan, run: RunDirectory, cells: Cells, facts: Mapping[str, Sequence[Facts]]) -> dict[str, Any]:
+    """What a clock measured: latency with trained, warm state, upkeep, and what depends on them."""
+    from reports.latency import machine, measure
+
+    s = plan.scenario
+    seed = s.run.seed + LATENCY_WORLD
+    world = build(s.world, seed, s.all_days)
+    given = settings(plan.arms, s.name)
+    timed = [mine[LATENCY_WORLD] for mine in cells.arms.values()]
+    arms = trained(run, world, timed, given)
+    latency = measure(s, world, arms, k_grid(s.cascade.candidates, s.world.ads)) if arms else {}
+    return {
+        "latency": latency,
+        "upkeep": upkeep(run, s, world, {arm: given[arm] for arm in arms}),
+        "pareto": pareto(facts, latency),
+        "equal_latency": equal_latency(s, facts, latency, REFERENCE),
+        "machine": machine(),
+    }
