@@ -95,7 +95,8 @@ def settings(arms: Sequence[str], scenario: str) -> dict[str, dict[str, Any]]:
     known = shipped(scenario)
     found = {}
     for arm in arms:
-        towers = "+".join(part for part in arm.partition("@")[0].split("+") if part != SHUFFLED)
+        parts = parse(arm)
+        towers = "+".join([parts.backbone, *(name for name in parts.modifiers if name != SHUFFLED)])
         found[arm] = known.get(REFERENCE if towers == WIDE else towers, {})
     return found
 

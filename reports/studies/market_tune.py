@@ -66,7 +66,7 @@ class MarketTuneConfig(Section):
     models: tuple[str, ...] = Field(default=RIVALS, min_length=1)
     budget: int = Field(default=10, ge=1)
     seed: int = 902
-    days: int = Field(default=8, ge=1)
+    days: int = Field(default=5, ge=1)
 
     @property
     def shortened(self) -> Scenario:
