@@ -1,19 +1,15 @@
-"""The market and the log that the benchmarks share: quickstart's world, few days of it, built once."""
+"""The market that benchmarks outside the registry share: quickstart's world, few days of it, built once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from simulator.keyed_random import normals
 from simulator.marketplace import MarketConfig, Marketplace
 from simulator.ranking import OracleRanker
-from simulator.records import Impressions
 from simulator.retrieval import RandomRetriever
 from simulator.scenario import Scenario, load
 from simulator.world import World, build
@@ -46,14 +42,6 @@ def market(world: World, scenario: Scenario) -> Callable[[int], Marketplace]:
         return found
 
     return make
-
-
-@pytest.fixture(scope="session")
-def log(market: Callable[[int], Marketplace]) -> Impressions:
-    """A day's impressions, with made-up hidden vectors as wide as the default ranker's."""
-    rows = market(1000).run_day(0).log
-    hidden = np.abs(normals(1, "hidden", rows.request[:, None], rows.ad[:, None], np.arange(WIDTH)))
-    return replace(rows, hidden=hidden.astype(np.float16))
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,79 @@
+"""The best K of many: rows of scores, and the exact scan of late interaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .benchmark import Benchmark, Case
+from .world import K
+
+ROWS, ADS = 100, 10_000
+FEW, MANY = 16, 100_000
+USER_FACETS, ITEM_FACETS, FACET = 8, 4, 32
+
+
+def rows() -> Case:
+    """The K best columns of rows of numpy scores."""
+    from simulator.keyed_random import normals
+    from simulator.retrieval import top_k
+
+    score = normals(1, "score", np.arange(ROWS)[:, None], np.arange(ADS)).astype(np.float32)
+
+    def check(top: Any) -> None:
+        assert np.array_equal(top, np.argsort(-score, axis=1, kind="stable")[:, :K])
+
+    return Case(lambda _: top_k(score, K), check)
+
+
+def by_id() -> Case:
+    """The K best columns of rows of torch scores, ties by the column."""
+    import torch
+
+    from baselines.top import top_by_id
+
+    score = torch.randn(FEW, MANY, generator=torch.Generator().manual_seed(1))
+
+    def check(found: Any) -> None:
+        best, columns = found
+        assert torch.equal(columns, score.sort(dim=1, descending=True, stable=True).indices[:, :K])
+        assert torch.equal(best, score.gather(1, columns))
+
+    return Case(lambda _: top_by_id(score, K), check)
+
+
+def maxsim() -> Case:
+    """MaxSim of 16 users with 10,000 ads, 8 x 4 facets of 32."""
+    import torch
+
+    from baselines.late_scan import FacetMajor, scan
+
+    draws = torch.Generator().manual_seed(1)
+
+    def facets(n: int, h: int) -> Any:
+        return torch.nn.functional.normalize(torch.randn(n, h, FACET, generator=draws), dim=2)
+
+    users, items = facets(FEW, USER_FACETS), facets(ADS, ITEM_FACETS)
+    laid_out = FacetMajor.of(items)
+
+    def check(found: Any) -> None:
+        plain = torch.einsum("rip,njp->rinj", users, items).amax(dim=3).sum(dim=1)
+        torch.testing.assert_close(found, plain, rtol=0, atol=1e-4)
+
+    return Case(lambda _: scan(users, laid_out), check)
+
+
+BENCHMARKS = [
+    Benchmark(
+        name="top-k/numpy",
+        setup=rows,
+        sizes={"requests": ROWS, "ads": ADS, "candidates": K},
+        work=("requests", ROWS),
+        pure=True,
+    ),
+    Benchmark(
+        name="top-k/torch", setup=by_id, sizes={"requests": FEW, "ads": MANY, "candidates": K}, work=("requests", FEW)
+    ),
+    Benchmark(name="maxsim/scan", setup=maxsim, sizes={"requests": FEW, "ads": ADS}, work=("pairs", FEW * ADS)),
+]
