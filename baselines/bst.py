@@ -27,6 +27,7 @@ from baselines.dnn import Dnn
 from baselines.features import Fields, SideInput, looked_up
 from baselines.network import Asked, Cost, RankerConfig, Rows, Shares, linear_flops
 from baselines.ranker import OnlineRanker
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 
@@ -157,6 +158,7 @@ class Bst(Dnn):
         )
 
 
+@takes(BstConfig)
 def bst(catalog: Catalog, seed: int, **params: Any) -> OnlineRanker:
     """Entry point ``bst``. ``params`` are BstConfig's."""
     return OnlineRanker(catalog, seed, replace(BstConfig(), **params), Bst)

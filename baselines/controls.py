@@ -21,9 +21,11 @@ from baselines.auxiliary import Auxiliary
 from baselines.dnn import dnn
 from baselines.dssm import dssm, side_widths
 from baselines.extras import Extras
+from baselines.network import RankerConfig
 from baselines.ranker import OnlineRanker
 from baselines.tower import TowerConfig, TowerRetriever
 from simulator.keyed_random import subseed
+from simulator.plugins import takes
 from simulator.records import Catalog, Impressions, Keys, Ranked, Requests
 
 CAS_PASSES = 3
@@ -102,6 +104,7 @@ def derangement(n: int, draws: np.random.Generator) -> Tensor:
     return torch.from_numpy(image)
 
 
+@takes()
 def shuffled(**_: Any) -> Callable[[Extras, Catalog, int], Extras]:
     """Entry point ``shuffled``, a modifier of whatever extras the arm has: ``dssm+cs3+shuffled``."""
     return Shuffled
@@ -137,6 +140,7 @@ class Untrained:
         self._ranker.restore(state)
 
 
+@takes(RankerConfig)
 def dnn_untrained(catalog: Catalog, seed: int, **params: Any) -> Untrained:
     """Entry point ``dnn-untrained``: ``dnn`` without any training, for ``dssm+cms@dnn-untrained``."""
     return Untrained(dnn(catalog, seed, **params))
@@ -167,6 +171,7 @@ def equal_flop_hidden(width_in: int, hidden: tuple[int, ...], width: int) -> tup
 
 
 @hands_over(single_vector)
+@takes(TowerConfig)
 def dssm_wide(
     catalog: Catalog,
     seed: int,

@@ -38,6 +38,7 @@ from baselines.gather import Gathered
 from baselines.rowwise_adagrad import RowwiseAdagrad
 from baselines.tower import TowerConfig, TowerRetriever
 from simulator.keyed_random import subseed
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 
@@ -159,6 +160,7 @@ class AugmentedVectors:
 
 
 @hands_over(single_vector)
+@takes(TowerConfig)
 def dat(
     catalog: Catalog,
     seed: int,

@@ -24,6 +24,7 @@ from baselines.dnn import id_product, pair_inputs
 from baselines.features import Fields, SideInput, looked_up
 from baselines.network import Asked, Cost, Network, RankerConfig, Rows, Shares, Top, linear_flops
 from baselines.ranker import OnlineRanker
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 
@@ -123,6 +124,7 @@ class Dcn(Network):
         return Cost(2 * self.user_in * width, 2 * self.pair_in * width + layers + self.top.flops())
 
 
+@takes(DcnConfig)
 def dcnv2(catalog: Catalog, seed: int, **params: Any) -> OnlineRanker:
     """Entry point ``dcnv2``. ``params`` are DcnConfig's."""
     return OnlineRanker(catalog, seed, replace(DcnConfig(), **params), Dcn)

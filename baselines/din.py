@@ -23,6 +23,7 @@ from baselines.dnn import Dnn
 from baselines.features import Fields, SideInput, looked_up
 from baselines.network import Asked, Cost, RankerConfig, Rows, Shares, linear_flops
 from baselines.ranker import OnlineRanker
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 
@@ -126,6 +127,7 @@ def history(table: Tensor, user: SideInput) -> tuple[Tensor, Tensor]:
     return keys, user.bags[:, 0] != 0
 
 
+@takes(DinConfig)
 def din(catalog: Catalog, seed: int, **params: Any) -> OnlineRanker:
     """Entry point ``din``. ``params`` are DinConfig's."""
     return OnlineRanker(catalog, seed, replace(DinConfig(), **params), Din)

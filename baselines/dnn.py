@@ -17,6 +17,7 @@ from baselines.crosses import DENSE, HASHED
 from baselines.features import Fields, SideInput, looked_up
 from baselines.network import Asked, Cost, Network, RankerConfig, Rows, Shares, Top
 from baselines.ranker import OnlineRanker
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 
@@ -107,6 +108,7 @@ def id_product(network: Network, asked: Asked, shares: Shares) -> Tensor:
     return (users[:, None, :] * ads).flatten(0, 1)
 
 
+@takes(RankerConfig)
 def dnn(catalog: Catalog, seed: int, **params: Any) -> OnlineRanker:
     """Entry point ``dnn``. ``params`` are RankerConfig's."""
     return OnlineRanker(catalog, seed, replace(RankerConfig(), **params), Dnn)

@@ -20,6 +20,7 @@ from baselines.features import FieldEmbedding, Fields, SideInput, mlp
 from baselines.score import Cosine
 from baselines.tower import Tower, TowerConfig, TowerRetriever, TwoTower, widen_first, with_extras
 from simulator.keyed_random import subseed
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 COUNTERS_AD = 5
@@ -67,6 +68,7 @@ def side_widths(catalog: Catalog, config: TowerConfig) -> tuple[int, int]:
 
 
 @hands_over(single_vector)
+@takes(TowerConfig)
 def dssm(
     catalog: Catalog,
     seed: int,
@@ -103,6 +105,7 @@ def dssm(
 
 
 @hands_over(single_vector)
+@takes(TowerConfig)
 def dssm_bare(
     catalog: Catalog, seed: int, *, extras: Extras | None = None, auxiliary: Auxiliary | None = None, **params: Any
 ) -> TowerRetriever:

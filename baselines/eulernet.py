@@ -35,6 +35,7 @@ from baselines.dnn import id_product
 from baselines.features import Fields, SideInput, looked_up
 from baselines.network import Asked, Cost, Network, RankerConfig, Rows, Shares, Top, linear_flops
 from baselines.ranker import OnlineRanker
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 CLAMP = 10.0
@@ -236,6 +237,7 @@ class Euler(Network):
         return Cost(of_field * self.firsts[1], pair + later + linear_flops(self.entry) + self.top.flops())
 
 
+@takes(EulerConfig)
 def eulernet(catalog: Catalog, seed: int, **params: Any) -> OnlineRanker:
     """Entry point ``eulernet``. ``params`` are EulerConfig's."""
     return OnlineRanker(catalog, seed, replace(EulerConfig(), **params), Euler)

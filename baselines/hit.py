@@ -38,6 +38,7 @@ from baselines.features import FieldEmbedding, Fields, SideInput, looked_up, mlp
 from baselines.score import MaxSim, handed_width
 from baselines.tower import Forward, Tower, TowerConfig, TowerRetriever, TwoTower, widen_first, with_extras
 from simulator.keyed_random import subseed
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 
@@ -166,6 +167,7 @@ def facet_widths(*, width: int = HitConfig.width, facets: int = HitConfig.facets
 
 
 @hands_over(facet_widths)
+@takes(HitConfig)
 def hit(
     catalog: Catalog,
     seed: int,

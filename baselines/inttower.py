@@ -37,6 +37,7 @@ from baselines.features import FieldEmbedding, Fields, SideInput, widened
 from baselines.score import MaxSim, handed_width
 from baselines.tower import Forward, Tower, TowerConfig, TowerRetriever, TwoTower, with_extras
 from simulator.keyed_random import subseed
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 
@@ -201,6 +202,7 @@ def facet_widths(
 
 
 @hands_over(facet_widths)
+@takes(IntTowerConfig)
 def inttower(
     catalog: Catalog,
     seed: int,

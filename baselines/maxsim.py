@@ -37,6 +37,7 @@ from baselines.score import MaxSim, handed_width
 from baselines.search import EXACT, FacetFinder, MakesFinder
 from baselines.tower import Forward, Tower, TowerConfig, TowerRetriever, TwoTower, widen_first, with_extras
 from simulator.keyed_random import subseed
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 CANDIDATES = ("scan", "facets", "muvera")
@@ -182,6 +183,7 @@ def facet_widths(
 
 
 @hands_over(facet_widths)
+@takes(MaxSimConfig, TowerConfig)
 def maxsim(
     catalog: Catalog,
     seed: int,

@@ -38,6 +38,7 @@ from baselines.features import FieldEmbedding, Fields, SideInput, looked_up, wid
 from baselines.score import Cosine
 from baselines.tower import Tower, TowerConfig, TowerRetriever, TwoTower, linear_flops, with_extras
 from simulator.keyed_random import subseed
+from simulator.plugins import takes
 from simulator.records import Catalog
 
 
@@ -237,6 +238,7 @@ class SeqTower(Tower):
 
 
 @hands_over(single_vector)
+@takes(SeqTowerConfig)
 def seqtower(
     catalog: Catalog,
     seed: int,

@@ -1,6 +1,6 @@
 """An arm from its spelling: ``backbone+modifier+...@ranker``, e.g. ``dssm``, ``dssm+cas+cms``, ``dssm+cs3@dnn``.
 
-A backbone or a modifier may carry its settings in brackets: ``dssm[search=hnsw]+cts[alpha=0.5]+cms[beta=0.9]``.
+Every part may carry its settings in brackets: ``dssm[search=hnsw]+cts[alpha=0.5]@dnn[dropout=0.1]``.
 
 ``baselines`` offers the tower trainer with a slot for extras, ``cs3`` fills it; neither knows the other. They meet
 here. A modifier is a mechanism of ``cs3``, a wrapper of what the mechanisms make (``shuffled``), or an auxiliary loss
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulator.config import overrides
-from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, nearest
+from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, nearest, settings_of
 from simulator.records import Catalog
 
 DEFAULT_RANKER = "dnn"
@@ -36,7 +36,7 @@ class Spelling:
         backbone: its first part, without its brackets.
         modifiers: names, without their brackets.
         settings: what stood in the brackets of each modifier.
-        ranker: its last part.
+        ranker: its last part, with its brackets.
         backbone_settings: what stood in the brackets of the backbone.
     """
 
@@ -58,12 +58,13 @@ class Arm:
 
 
 def parse(spelling: str) -> Spelling:
-    """Split a spelling and check that every part can be made.
+    """Split a spelling and check that every part can be made, settings included.
 
     Raises:
-        ValueError: one line with the part that is unknown and the nearest right name.
+        ValueError: one line with the part or the setting that is unknown and the nearest right name.
     """
     towers, _, ranker = spelling.partition("@")
+    ranker = ranker or DEFAULT_RANKER
     first, *parts = towers.split("+")
     backbone, own = _bracketed(first, "backbone")
     modifiers, settings = (tuple(side) for side in zip(*map(_bracketed, parts), strict=True)) if parts else ((), ())
@@ -76,19 +77,43 @@ def parse(spelling: str) -> Spelling:
     auxiliaries = [name for name, one in factories.items() if hasattr(one, "auxiliary")]
     if auxiliaries and factory is not None and not takes_auxiliary(factory):
         raise ValueError(f"arm == '{spelling}', must have a backbone that takes `auxiliary` to carry {auxiliaries[0]}")
-    if own and (factory is None or not takes_extras(factory)):
-        raise ValueError(f"arm == '{spelling}', must have a backbone of towers to carry settings")
-    make(ranker or DEFAULT_RANKER, RANKERS)
     if len(set(modifiers)) < len(modifiers):
         raise ValueError(f"arm == '{spelling}', must name each modifier once")
+    _check_settings(backbone, factory, own)
+    for name, its in zip(modifiers, settings, strict=True):
+        _check_settings(name, factories[name], its)
+    made = [factories[name](**its) for name, its in zip(modifiers, settings, strict=True)]
+    if made:
+        _check_mechanism(spelling, made)
+    learned, its = _bracketed(ranker, "ranker")
+    _check_settings(learned, make(learned, RANKERS), its)
     return Spelling(
         name=spelling,
         backbone=backbone,
         modifiers=modifiers,
         settings=settings,
-        ranker=ranker or DEFAULT_RANKER,
+        ranker=ranker,
         backbone_settings=own,
     )
+
+
+def _check_settings(name: str, factory: Callable[..., Any] | None, settings: Mapping[str, Any]) -> None:
+    """Refuse a key that the factory does not take; one that does not tell its keys will do so when it is called."""
+    known = [] if factory is None else settings_of(factory)
+    for key in settings if known is not None else ():
+        if not known:
+            raise ValueError(f"setting == '{key}', must be left out: {name} takes none")
+        if key not in known:
+            raise ValueError(f"setting == '{key}', must be one of {name}'s{nearest(key, known)}")
+
+
+def _check_mechanism(spelling: str, made: Sequence[Any]) -> None:
+    """Refuse a wrapper that has no mechanism to act on."""
+    from cs3.extras import CS3Config
+
+    wrappers = [one for one in made if not isinstance(one, CS3Config) and not hasattr(one, "auxiliary")]
+    if wrappers and not any(isinstance(one, CS3Config) for one in made):
+        raise ValueError(f"arm == '{spelling}', must have a mechanism for its control to act on, e.g. cs3")
 
 
 def _bracketed(part: str, what: str = "modifier") -> tuple[str, dict[str, Any]]:
@@ -106,8 +131,8 @@ def make_retriever(
 ) -> Retriever:
     """The retriever of an arm; seeds depend on (world seed, role), never on the arm's name."""
     factory = make(spelling.backbone, RETRIEVERS)
-    # Only towers have the hyper-parameters of towers; the references take none.
-    takes = {**params, **spelling.backbone_settings} if takes_extras(factory) else {}
+    # Only towers get the hyper-parameters that a study sets for towers.
+    takes = {**(params if takes_extras(factory) else {}), **spelling.backbone_settings}
     if not spelling.modifiers:
         return factory(catalog, seed, **takes)  # type: ignore[no-any-return]
     pairs = zip(spelling.modifiers, spelling.settings, strict=True)
@@ -116,7 +141,7 @@ def make_retriever(
     others = [one for one in made if not hasattr(one, "auxiliary")]
     slots: dict[str, Any] = {}
     if others:
-        slots["extras"] = _extras(spelling, others, catalog, seed, vector_widths(factory, takes))
+        slots["extras"] = _extras(others, catalog, seed, vector_widths(factory, takes))
     if losses:
         from baselines.auxiliary import together
 
@@ -126,30 +151,19 @@ def make_retriever(
 
 
 def _made(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
-    """What a modifier's factory returns: it gets those of the shared settings that it knows, and all of its own.
-
-    Raises:
-        ValueError: one line, for a setting of its own that it does not know.
-    """
+    """What a modifier's factory returns: it gets those of the shared settings that it knows, and all of its own."""
     factory = make(name, MODIFIERS)
     parameters = inspect.signature(factory).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return factory(**{**shared, **own})
-    for key in own:
-        if key not in parameters:
-            raise ValueError(f"setting == '{key}', must be one of {name}'s{nearest(key, parameters)}")
     return factory(**{**{key: value for key, value in shared.items() if key in parameters}, **own})
 
 
-def _extras(spelling: Spelling, made: Sequence[Any], catalog: Catalog, seed: int, widths: tuple[int, int]) -> Any:
+def _extras(made: Sequence[Any], catalog: Catalog, seed: int, widths: tuple[int, int]) -> Any:
     """The mechanisms among what was made as one filler of the towers' slot, with the wrappers around it."""
     from cs3.extras import CS3Config, CS3Extras, merge
 
     configs = [one for one in made if isinstance(one, CS3Config)]
-    if not configs:
-        raise ValueError(
-            f"arm == '{spelling.name}', must have a mechanism for {'+'.join(spelling.modifiers)} to act on"
-        )
     extras: Any = CS3Extras(
         merge(configs),
         users=catalog.users.rows,
@@ -185,7 +199,8 @@ def vector_widths(factory: Callable[..., Any], params: Mapping[str, Any]) -> tup
 
 def make_ranker(spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any]) -> Ranker:
     """The ranker of an arm."""
-    return make(spelling.ranker, RANKERS)(catalog, seed, **params)  # type: ignore[no-any-return]
+    name, own = _bracketed(spelling.ranker, "ranker")
+    return make(name, RANKERS)(catalog, seed, **{**params, **own})  # type: ignore[no-any-return]
 
 
 def make_arm(

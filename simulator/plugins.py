@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Ranked, Requests
 
@@ -67,6 +68,41 @@ RankerFactory = Callable[..., Ranker]
 """``factory(catalog: Catalog, seed: int, **params) -> Ranker``."""
 
 
+SLOTS = frozenset({"catalog", "seed", "extras", "auxiliary"})
+"""Parameters of a factory that are handed to it; all others are its settings."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes(*kinds: type) -> Callable[[F], F]:
+    """Marks a factory whose ``**params`` are the fields of ``kinds``: a wrong key is then refused before it is called.
+
+    Args:
+        kinds: dataclasses or config sections; none of them for a factory that takes no settings.
+    """
+    fields: list[Mapping[str, Any]] = [
+        getattr(kind, "model_fields", None) or vars(kind)["__dataclass_fields__"] for kind in kinds
+    ]
+    names = [name for one in fields for name in one]
+
+    def mark(factory: F) -> F:
+        factory.settings = tuple(names)  # type: ignore[attr-defined]
+        return factory
+
+    return mark
+
+
+def settings_of(factory: Callable[..., Any]) -> list[str] | None:
+    """Names of the settings that a factory takes; None if its ``**params`` are not told (:func:`takes`)."""
+    parameters = inspect.signature(factory).parameters.values()
+    by_key = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    named = [p.name for p in parameters if p.kind in by_key and p.name not in SLOTS]
+    told: Iterable[str] | None = getattr(factory, "settings", None)
+    if told is None and any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return None
+    return list(dict.fromkeys([*named, *(told or ())]))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a typo: ``"; did you mean 'x'?"``, or the list of what there is."""
     names = sorted(known)
@@ -102,5 +138,5 @@ def make(name: str, group: str) -> Callable[..., Any]:
 
 __all__ = [
     "MODIFIERS", "RANKERS", "RETRIEVERS", "Candidates", "Catalog", "Ranker", "RankerFactory", "Retriever",
-    "RetrieverFactory", "make", "nearest", "registered",
+    "RetrieverFactory", "make", "nearest", "registered", "settings_of", "takes",
 ]  # fmt: skip

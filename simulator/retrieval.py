@@ -235,6 +235,8 @@ def random_retriever(catalog: Catalog, seed: int) -> RandomRetriever:
     return RandomRetriever(catalog, seed)
 
 
-def popularity_retriever(catalog: Catalog, seed: int, **params: float) -> PopularityRetriever:
+def popularity_retriever(
+    catalog: Catalog, seed: int, *, prior: float = 20.0, temperature: float = 0.0, pool: int | None = None
+) -> PopularityRetriever:
     """Entry point ``popularity``."""
-    return PopularityRetriever(catalog, seed, **params)  # type: ignore[arg-type]
+    return PopularityRetriever(catalog, seed, prior=prior, temperature=temperature, pool=pool)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.network import RankerConfig
 from reports.arms import ORACLE, make_arm, parse
+from simulator.plugins import RANKERS, RETRIEVERS, make, registered, settings_of, takes
 from simulator.world import build
 from tests.reports.studies.tiny import HERE, PlainRanker, Spy, tiny
 
@@ -47,7 +49,22 @@ def test_parts(spelling, parts):
         ("dssm+cts[alpha", r"modifier == 'cts\[alpha', must be spelled name\[key=value,\.\.\.\]$"),
         ("dssm+cts[alpha]", "must be spelled name"),
         ("dssm[search", r"backbone == 'dssm\[search', must be spelled name\[key=value,\.\.\.\]$"),
-        ("popularity[pool=3]", r"arm == 'popularity\[pool=3\]', must have a backbone of towers to carry settings$"),
+        ("dssm@dnn[lr", r"ranker == 'dnn\[lr', must be spelled name\[key=value,\.\.\.\]$"),
+        ("dssm[lrr=1]", r"setting == 'lrr', must be one of dssm's; did you mean 'lr'\?$"),
+        ("dat[mimc=1]", r"setting == 'mimc', must be one of dat's; did you mean 'mimic'\?$"),
+        ("hit[facet=2]", r"setting == 'facet', must be one of hit's; did you mean 'facets'\?$"),
+        ("maxsim[user_facts=2]+cs3", r"must be one of maxsim's; did you mean 'user_facets'\?$"),
+        ("popularity[pol=3]", r"setting == 'pol', must be one of popularity's; did you mean 'pool'\?$"),
+        ("random[pool=3]", "setting == 'pool', must be left out: random takes none$"),
+        ("oracle[pool=3]", "setting == 'pool', must be left out: oracle takes none$"),
+        ("dssm+cts[alfa=1]", r"must be one of .*did you mean 'alpha'\?$"),
+        ("dssm+cts[alpha=1]", r"alpha == 1, must be in \[0, 1\)$"),
+        ("dssm+kd[lamb=1]", r"setting == 'lamb', must be one of kd's; did you mean 'lam'\?$"),
+        ("dssm+cs3+shuffled[seed=1]", "setting == 'seed', must be left out: shuffled takes none$"),
+        ("dssm@dnn[dropot=0.1]", r"setting == 'dropot', must be one of dnn's; did you mean 'dropout'\?$"),
+        ("dssm@bst[head=2]", r"setting == 'head', must be one of bst's; did you mean 'heads'\?$"),
+        (f"{HERE}:Spy[lr=1]", "setting == 'lr', must be left out: .*:Spy takes none$"),
+        ("dssm+shuffled", r"arm == 'dssm\+shuffled', must have a mechanism for its control to act on, e\.g\. cs3$"),
     ],
 )
 def test_refusals(spelling, line):
@@ -62,8 +79,6 @@ def test_settings_stand_in_brackets(catalog):
     arm = make_arm("dssm+cts[alpha=0.5]+cms[beta=0.9]", catalog, 1, modifiers={"horizon": 7})
     config = arm.retriever.extras.config
     assert (config.alpha, config.beta, config.horizon, config.cas) == (0.5, 0.9, 7, False)
-    with pytest.raises(ValueError, match="did you mean 'alpha'"):
-        make_arm("dssm+cts[alfa=0.5]", catalog, 1)
 
 
 def test_a_backbone_has_settings_of_its_own(catalog):
@@ -74,9 +89,31 @@ def test_a_backbone_has_settings_of_its_own(catalog):
     assert make_arm("dssm", catalog, 1).retriever.config.search == "exact"
 
 
-def test_a_control_alone_has_nothing_to_act_on(catalog):
-    with pytest.raises(ValueError, match=r"arm == 'dssm\+shuffled', must have a mechanism"):
-        make_arm("dssm+shuffled", catalog, 1)
+def test_a_ranker_has_settings_of_its_own(catalog):
+    found = parse("dssm@dnn[embedding=8,dropout=0.25]")
+    assert found.ranker == "dnn[embedding=8,dropout=0.25]"
+    arm = make_arm(found.name, catalog, 1, ranker={"embedding": 4, "batch": 64})
+    assert [getattr(arm.ranker.config, key) for key in ("embedding", "dropout", "batch")] == [8, 0.25, 64]
+
+
+def test_settings_of_what_is_no_tower(catalog):
+    arm = make_arm("popularity[prior=3]", catalog, 1, retriever={"lr": 1.0})
+    assert arm.retriever._shown[0] == 3
+
+
+@pytest.mark.parametrize("group", [RETRIEVERS, RANKERS])
+def test_every_registered_factory_tells_its_settings(group):
+    for name in registered(group):
+        known = settings_of(make(name, group))
+        assert known is not None, name
+        assert not {"catalog", "seed", "extras", "auxiliary"} & set(known)
+
+
+def test_a_factory_that_does_not_tell_its_settings_is_asked_itself():
+    def untold(catalog, seed, *, lr=1.0, **params): ...
+
+    assert settings_of(untold) is None
+    assert settings_of(takes(RankerConfig)(untold))[:2] == ["lr", "embedding"]
 
 
 def test_a_stranger_s_parts_are_made(catalog):

@@ -164,6 +164,12 @@ class TestErrors:
             (["--treatment", "dssm+cas+cas"], "arm == 'dssm+cas+cas', must name each modifier once"),
             (["--treatment", "random+cs3"], "arm == 'random+cs3', must have a backbone that takes `extras`"),
             (["--treatment", "oracle+cs3"], "arm == 'oracle+cs3', must have a backbone that takes `extras`"),
+            (["--treatment", "dssm+cts[alfa=1]"], "parameter == 'alfa', must be one of"),
+            (["--control", "dssm[lrr=1]"], "setting == 'lrr', must be one of dssm's; did you mean 'lr'?"),
+            (
+                ["--treatment", "dssm@dnn[droput=0]"],
+                "setting == 'droput', must be one of dnn's; did you mean 'dropout'?",
+            ),
             (["--treatment", "no.such:thing"], "name == 'no.such:thing', must be an importable 'module:factory'"),
             (["--treatment", f"{HERE}:not_callable"], "must be callable, got int"),
             (
