@@ -25,7 +25,7 @@ from reports.studies.arena_costs import equal_latency, pareto, upkeep
 from reports.studies.cells import A_A, BURN_IN, Task
 from reports.studies.evaluation import k_grid
 from reports.studies.manifests import made_by, manifest
-from reports.studies.mechanisms import market_calls
+from reports.studies.mechanisms import claim_word
 from reports.studies.summary import Facts, compare, curve, learning, lights
 from reports.studies.twins import compute_missing, facts_of, trained
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
@@ -37,12 +37,14 @@ REFERENCES = ("random", "popularity", ORACLE)
 """Bounds, not rivals: they take no part in the correction for many claims nor in the comparison of costs."""
 CONTROLS = ("dssm-bare", "dssm-wide", "dssm+cs3+shuffled")
 RIVALS = (
-    "dssm+cs3", "dat", "dat+cs3", "inttower", "inttower+cs3", "hit", "hit+cs3", "seqtower", "seqtower+cs3", "maxsim",
-    "maxsim+cs3", "dssm+kd", "dssm+listkl", "dssm+cit", "dssm+kd+cs3",
+    "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cs3", "dat", "dat+cs3", "inttower", "inttower+cs3", "hit", "hit+cs3",
+    "seqtower", "seqtower+cs3", "maxsim", "maxsim+cs3", "dssm+kd", "dssm+listkl", "dssm+cit", "dssm+kd+cs3",
 )  # fmt: skip
 ARMS = (*REFERENCES, REFERENCE, *CONTROLS, *RIVALS)
 SHUFFLED, WIDE = "shuffled", "dssm-wide"
-CS3 = "+cs3"
+MECHANISMS = ("cas", "cts", "cms", "cs3")
+CORRECTED = ("revenue", "expected_revenue", "recall", "tau")
+"""Measures whose p values are corrected for the number of arms."""
 LATENCY_WORLD = 0
 """Index of the world whose trained arms are timed."""
 
@@ -210,12 +212,9 @@ def summary(plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> dic
             if sum(day["revenue"] for day in one["days"]) <= 0:
                 raise ValueError(f"revenue == 0 of {arm} in world {one['world']}, must be positive: longer runs")
     rows = {arm: _row(s, arm, base, mine) for arm, mine in facts.items()}
-    tested = [arm for arm, row in rows.items() if row["role"] != "reference" and row["metrics"]["revenue"]["p"]]
-    for key in ("revenue", "expected_revenue", "recall", "tau"):
-        p = [rows[arm]["metrics"][key]["p"] for arm in tested]
-        known = [i for i, one in enumerate(p) if one is not None]
-        for i, adjusted in zip(known, benjamini_hochberg([p[i] for i in known]) if known else [], strict=True):
-            rows[tested[i]]["metrics"][key]["p_bh"] = float(adjusted)
+    others = [row for arm, row in rows.items() if row["role"] != "reference" and arm != REFERENCE]
+    for key in CORRECTED:
+        _correct([row["metrics"][key] for row in others])
     learned = {arm: learning(s, mine) for arm, mine in facts.items() if role(arm) != "reference"}
     return {
         "schema": 1,
@@ -232,7 +231,7 @@ def summary(plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> dic
         "tuned": bool(shipped(s.name)),
         "settings": settings(plan.arms, s.name),
         "arms": rows,
-        "cs3": cs3_over_backbone(s, facts),
+        "mechanisms": added(s, facts),
         "learning": learned,
         "lights": [one._asdict() for one in _lights(learned, facts, a_a)],
     }
@@ -251,24 +250,31 @@ def _row(s: Scenario, arm: str, base: Sequence[Facts], mine: Sequence[Facts]) ->
     }
 
 
-def cs3_over_backbone(s: Scenario, facts: Mapping[str, Sequence[Facts]]) -> dict[str, dict[str, Any]]:
-    """What CS3 adds to each arm that is there with and without it: the paper's claim, backbone by backbone."""
+def added(s: Scenario, facts: Mapping[str, Sequence[Facts]]) -> dict[str, dict[str, Any]]:
+    """What CS3 or a part of it adds to each arm that is there with and without it: the paper's claim, arm by arm."""
     found: dict[str, dict[str, Any]] = {}
     for arm, mine in facts.items():
-        plain = arm.replace(CS3, "")
-        if CS3 in arm and SHUFFLED not in arm and plain in facts:
-            rows = compare(s, facts[plain], mine)
-            found[arm] = {
-                "over": plain,
-                "metrics": {key: rows[key] for key in ("revenue", "expected_revenue", "recall", "tau")},
-                "calls": market_calls(plain, arm, rows["revenue"]),
-            }
-    if found:
-        for key in ("revenue", "expected_revenue", "recall", "tau"):
-            known = [one["metrics"][key] for one in found.values() if one["metrics"][key]["p"] is not None]
-            for row, p in zip(known, benjamini_hochberg([row["p"] for row in known]) if known else [], strict=True):
-                row["p_bh"] = float(p)
+        parts = arm.split("+")
+        plain = "+".join(part for part in parts if part not in MECHANISMS)
+        if plain == arm or SHUFFLED in arm or plain not in facts:
+            continue
+        rows = compare(s, facts[plain], mine)
+        found[arm] = {
+            "over": plain,
+            "adds": "+".join(part for part in parts if part in MECHANISMS),
+            "metrics": {key: rows[key] for key in CORRECTED},
+            "word": claim_word(rows["revenue"]["ci"]),
+        }
+    for key in CORRECTED:
+        _correct([one["metrics"][key] for one in found.values()])
     return found
+
+
+def _correct(rows: Sequence[dict[str, Any]]) -> None:
+    """Give every row that was tested its Benjamini-Hochberg q."""
+    tested = [row for row in rows if row["p"] is not None]
+    for row, q in zip(tested, benjamini_hochberg([row["p"] for row in tested]) if tested else [], strict=True):
+        row["q"] = float(q)
 
 
 def _lights(learned: Mapping[str, Any], facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> list[Any]:

@@ -43,8 +43,9 @@ SPACE = Space(
 )
 """Around the towers' defaults, which an earlier grid chose on the same world (docs/tuning.md)."""
 RIVALS = (
-    "dssm-bare", "dssm", "dssm+cs3", "dat", "dat+cs3", "inttower", "inttower+cs3", "hit", "hit+cs3", "seqtower",
-    "seqtower+cs3", "maxsim", "maxsim+cs3", "dssm+kd", "dssm+listkl", "dssm+cit", "dssm+kd+cs3",
+    "dssm-bare", "dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cs3", "dat", "dat+cs3", "inttower", "inttower+cs3",
+    "hit", "hit+cs3", "seqtower", "seqtower+cs3", "maxsim", "maxsim+cs3", "dssm+kd", "dssm+listkl", "dssm+cit",
+    "dssm+kd+cs3",
 )  # fmt: skip
 """Every rival that learns and is no control."""
 LOG = "log"
@@ -64,7 +65,7 @@ class MarketTuneConfig(Section):
 
     scenario: Scenario
     models: tuple[str, ...] = Field(default=RIVALS, min_length=1)
-    budget: int = Field(default=10, ge=1)
+    budget: int = Field(default=8, ge=1)
     seed: int = 902
     days: int = Field(default=5, ge=1)
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 WORTH = 0.001
 """AUC; a thousandth is the least gain that click-prediction papers and teams commonly call one."""
 LEVEL = 0.05
@@ -91,10 +93,7 @@ def market_calls(control: str, treatment: str, revenue: Mapping[str, Any]) -> di
     """
     added = mechanisms_in(treatment) - mechanisms_in(control)
     alone = len(added) == 1
-    lo, hi = revenue["ci"]
-    word = "undecided"
-    if alone and lo is not None:
-        word = "supported" if lo > 0 else "not supported" if hi < WORTH_REVENUE else "undecided"
+    word = claim_word(revenue["ci"]) if alone else "undecided"
     rows = [
         {
             "mechanism": name,
@@ -110,6 +109,14 @@ def market_calls(control: str, treatment: str, revenue: Mapping[str, Any]) -> di
     apart = "cs3bench ab --treatment dssm+cas (or +cts, +cms) runs one alone."
     note = "The other mechanisms are not in this run." if alone else f"This run does not tell them apart: {apart}"
     return {"n_worlds": revenue["n_worlds"], "note": note, "rows": rows if added else []}
+
+
+def claim_word(ci: Sequence[float | None]) -> str:
+    """The claim of a gain in revenue, called by the 95 % interval of the relative effect; None ends: undecided."""
+    lo, hi = ci
+    if lo is None or hi is None or not (np.isfinite(lo) and np.isfinite(hi)):
+        return "undecided"
+    return "supported" if lo > 0 else "not supported" if hi < WORTH_REVENUE else "undecided"
 
 
 def mechanisms_in(spelling: str) -> set[str]:

@@ -1,0 +1,52 @@
+"""One self-contained HTML page, and the same tables as Markdown, from an arena's run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reports import arena_figures, arena_sections, wording
+from reports.figures import write_aside
+from reports.page import inlined, template
+
+Record = Mapping[str, Any]
+SCHEMA = 1
+
+
+def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> Path:
+    """Draw the figures, write ``index.html`` and ``tables.md`` in the run directory; the page's path.
+
+    Raises:
+        ValueError: if the results are of a schema that this page does not know.
+    """
+    if results.get("schema") != SCHEMA:
+        raise ValueError(f"schema of the arena's results == {results.get('schema')}, must be {SCHEMA}")
+    svgs = arena_figures.draw_all(results, timing, out)
+    built = arena_sections.build(results, timing, manifest, svgs)
+    text = template("arena.html").render(
+        title=f"Arena: {len(results['arms'])} arms in {results['scenario']}",
+        facts=facts(results),
+        small=bool(results.get("small")),
+        verdict=arena_sections.headline(results),
+        lights=arena_sections.lights(results),
+        sections=built,
+        figures=inlined(built, svgs),
+        titled=True,
+    )
+    path = out / "index.html"
+    write_aside(path, text.encode())
+    write_aside(out / "tables.md", arena_sections.markdown(built).encode())
+    return path
+
+
+def facts(results: Record) -> list[str]:
+    """The run in a few words."""
+    days = results["days"]
+    return [
+        f"worlds {wording.numbers(results['worlds'])}",
+        f"{days['burn_in']} days of burn-in, {days['test']} of test",
+        f"K = {results['k']} of {wording.number(results['ads'])} ads, {results['slots']} slots",
+        f"ranker {results['ranker']}",
+        "every rival tuned alike" if results["tuned"] else "defaults for all",
+    ]

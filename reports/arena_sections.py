@@ -1,0 +1,276 @@
+"""What an arena's page says, from the dicts of its run; `markdown` writes the same tables for a terminal or a document.
+
+Nothing here computes a statistic. A section without numbers is not built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reports import wording
+from reports.arena_figures import HIT, MONEY, in_plane, ranked
+from reports.figures import direction
+from reports.sections import LIGHTS, TONES, Cell, Section, Table, appendix, latency, table, worlds
+from reports.studies.mechanisms import WORTH_REVENUE
+
+Record = Mapping[str, Any]
+
+
+def build(results: Record, timing: Record, manifest: Record, drawn: Mapping[str, str]) -> list[Section]:
+    """The page's sections, in order."""
+    timed = bool(timing.get("latency"))
+    every = [
+        standings(results, drawn),
+        mechanisms(results, drawn) if results.get("mechanisms") else None,
+        plane(results, timing, drawn) if timed else None,
+        equal_latency(results, timing, drawn) if timing.get("equal_latency") else None,
+        hard_online(results, timing),
+        learned(results),
+        latency({**results, "metrics": {}}, timing) if timed else None,
+        settings(results),
+        appendix(results, timing, manifest),
+    ]
+    return [section for section in every if section is not None]
+
+
+def headline(results: Record) -> str:
+    """One sentence: who earns surely more than the reference, and who surely less."""
+    told = {arm: row for arm, row in results["arms"].items() if row["role"] != "reference"}
+    better, worse = (
+        [arm for arm in ranked(results, bounds=False) if direction(told[arm]["metrics"]["revenue"]) == side]
+        for side in ("better", "worse")
+    )
+    base = results["reference"]
+    parts = [
+        f"{', '.join(better)} earn{'s' if len(better) == 1 else ''} more than {base}" if better else
+        f"no rival earns surely more than {base}",
+        f"{', '.join(worse)} earn{'s' if len(worse) == 1 else ''} less" if worse else "none earns surely less",
+    ]  # fmt: skip
+    said = "; ".join(parts)
+    over = worlds(len(results["worlds"]))
+    return f"{said[0].upper()}{said[1:]} (95% intervals of revenue over {over}, not corrected; q below is)."
+
+
+def _effect(metric: Record, spell: Any = wording.percent) -> Cell:
+    value = metric.get("rel_effect") if metric.get("kind") == "ratio" else metric.get("effect")
+    text = f"{spell(value)} {wording.span(metric.get('ci'), spell)}"
+    return Cell(text=text, tone=TONES.get(direction(metric), ""))
+
+
+def standings(results: Record, drawn: Mapping[str, str]) -> Section:
+    """Every arm beside the reference."""
+    base, k = results["reference"], wording.number(results["k"])
+    rows = []
+    for arm in ranked(results):
+        row = results["arms"][arm]
+        found = row["metrics"]
+        if arm == base:
+            lift: list[str | Cell] = ["the base", "", "the base", ""]
+        else:
+            lift = [
+                _effect(found["revenue"]), wording.p_value(found["revenue"].get("q")),
+                _effect(found[MONEY]), wording.p_value(found[MONEY].get("q")),
+            ]  # fmt: skip
+        own = [wording.number(found[key].get("treatment")) for key in (HIT, "captured", "tau", "retriever_auc")]
+        rows.append([arm, row["role"], *lift, *own])
+    columns = ("Arm", "Role", "Revenue", "q", "Expected revenue", "q", f"Recall@{k}", "Value captured", "Tau", "AUC")
+    return Section(
+        key="standings",
+        title="Who earns most",
+        lead=headline(results),
+        figure="lifts" if "lifts" in drawn else "",
+        alt=f"Dot plot: lift of expected revenue of every arm over {base} with 95% intervals.",
+        caption=f"Lifts over {base}, 95% t intervals over {worlds(len(results['worlds']))}, paired; q: "
+        "Benjamini-Hochberg over all rivals and controls. Revenue: money paid, common luck. Expected: the same slates "
+        "with clicks replaced by their true chance. Recall and captured value: against the true eCPM order; tau: with "
+        "a ranker that taught no arm.",
+        tables=(table("", columns, rows, shown=True),),
+    )
+
+
+def mechanisms(results: Record, drawn: Mapping[str, str]) -> Section:
+    """CS3 and its parts on every backbone, over the same backbone without."""
+    rows = []
+    for one in results["mechanisms"].values():
+        found = one["metrics"]
+        rows.append(
+            [one["over"], one["adds"].upper(), one["word"], _effect(found["revenue"]),
+             wording.p_value(found["revenue"].get("q")), _effect(found[MONEY]), wording.p_value(found[MONEY].get("q")),
+             _effect(found[HIT], wording.signed), _effect(found["tau"], wording.signed)]
+        )  # fmt: skip
+    columns = (
+        "Arm", "Adds", "The claim of a gain", "Revenue", "q", "Expected revenue", "q", f"Recall@{results['k']}", "Tau"
+    )  # fmt: skip
+    return Section(
+        key="mechanisms",
+        title="What CS3 and its parts add",
+        figure="mechanisms" if "mechanisms" in drawn else "",
+        alt="Dot plot: lift of expected revenue by CS3 or a part of it over each arm without it, 95% intervals.",
+        caption=f"Each arm with the mechanism against itself without, 95% t intervals over "
+        f"{worlds(len(results['worlds']))}, paired; q: Benjamini-Hochberg over the rows. A claim is supported if the "
+        f"interval of revenue lies above 0, not supported if it rules out {wording.percent(WORTH_REVENUE)}.",
+        tables=(table("", columns, rows, shown=True),),
+    )
+
+
+def plane(results: Record, timing: Record, drawn: Mapping[str, str]) -> Section:
+    """Money, recall and time, and who is dominated."""
+    placed = timing["pareto"]
+    rows = []
+    for place, arm in enumerate(in_plane(results, timing), 1):
+        one, found, p50 = placed[arm], results["arms"][arm]["metrics"], timing["latency"][arm]["retrieval"]["p50_ms"]
+        by = one["dominated_by"]
+        sure = "" if by is None else "yes" if one["surely"] else "within the noise of money"
+        time = f"{wording.milliseconds(p50['value'])} {wording.span((p50['lo'], p50['hi']), wording.milliseconds)}"
+        money = "the base" if arm == results["reference"] else _effect(found[MONEY])
+        rows.append([str(place), arm, time, money, wording.number(found[HIT]["treatment"]), by or "", sure])
+    front = [arm for arm in in_plane(results, timing) if placed[arm]["dominated_by"] is None]
+    columns = ("", "Arm", "Retrieval p50, ms", "Expected revenue", "Recall", "Dominated by", "Surely")
+    return Section(
+        key="plane",
+        title="Money, recall and time",
+        lead=f"Not dominated: {', '.join(front)}.",
+        figure="pareto" if "pareto" in drawn else "",
+        alt="Two panels over retrieval latency: lift of expected revenue, and recall; dominated arms are hollow.",
+        caption="An arm is dominated if another retrieves as fast or faster, finds no less, earns no less, and is "
+        "better in one of the three. Bars: 95% t intervals over worlds (recall: of the difference from the reference), "
+        f"order-statistic intervals over requests (n = {_requests(timing)}).",
+        tables=(table("", columns, rows, shown=True),),
+    )
+
+
+def _requests(timing: Record) -> str:
+    counts = {one["retrieval"]["n"] for one in timing["latency"].values()}
+    return " to ".join(wording.number(n) for n in sorted({min(counts), max(counts)}))
+
+
+def equal_latency(results: Record, timing: Record, drawn: Mapping[str, str]) -> Section:
+    """What is left at equal latency."""
+    found = timing["equal_latency"]
+    rows = []
+    for arm in ranked(results, bounds=False):
+        if arm not in found:
+            continue
+        one = found[arm]
+        if one["k"] is None:
+            rows.append([arm, wording.MISSING, one["reason"]])
+            continue
+        lift = f"{wording.percent(one['rel_effect'])} {wording.span(one['ci'], wording.percent)}"
+        more = " (the most that was measured)" if one.get("at_the_end") else ""
+        rows.append([arm, f"{one['k']:.1f}{more}", "the base" if arm == results["reference"] else lift])
+    budget = next(iter(found.values()))["budget_ms"]
+    return Section(
+        key="equal",
+        title="At equal latency",
+        lead=f"Every cascade may take {wording.milliseconds(budget)} ms at p50, what {results['reference']} takes at "
+        f"K = {results['k']}: a slower retriever pays with candidates, a faster one gets more.",
+        figure="equal_latency" if "equal_latency" in drawn else "",
+        alt="Dot plot: lift of expected revenue of every arm at the number of candidates that it can afford.",
+        caption="Expected revenue of the final evaluation (frozen state, first exposures) at the K whose cascade p50 "
+        f"meets the budget, linear between measured K; 95% t intervals over {worlds(len(results['worlds']))}, paired.",
+        tables=(table("", ("Arm", "K that it affords", "Expected revenue"), rows, shown=True),),
+    )
+
+
+def hard_online(results: Record, timing: Record) -> Section:
+    """Costs of keeping an arm alive."""
+    kept = timing.get("upkeep") or {}
+    rows = []
+    for arm in ranked(results, bounds=False):
+        row = results["arms"][arm]
+        cost, own, old = row.get("cost") or {}, kept.get(arm) or {}, row["staleness"]
+        rate, sync = own.get("train_rows_per_second") or {}, own.get("sync_ms") or {}
+        qps = ((timing.get("latency") or {}).get(arm) or {}).get("qps_batch") or {}
+        rows.append(
+            [
+                arm, *(wording.number(cost.get(key)) for key in ("item_bytes", "user_flops", "scan_flops")),
+                wording.number(round(rate["value"], -1)) if rate else wording.MISSING,
+                wording.milliseconds(sync.get("value")), wording.number(row["ranker_calls"]),
+                wording.number(round(old["published_seconds"])), wording.number(round(old["newest_event_seconds"])),
+                wording.number(round(qps["qps"])) if qps else wording.MISSING,
+            ]
+        )  # fmt: skip
+    columns = (
+        "Arm", "Bytes an ad", "FLOPs, user", "FLOPs, scan", "Training rows/s", "Sync, ms", "Extra ranker calls",
+        "Age of what is served, s", "Age of newest event, s", "QPS in batches",
+    )  # fmt: skip
+    return Section(
+        key="online",
+        title="What makes it hard online",
+        caption="One thread. Training: median rows a second in updates of 2,048 rows. Sync: from its begin to the "
+        f"first answer out of what it published, {wording.number(results['ads'])} ads, all encoded anew. Teachers' "
+        "figures are on the log's rows, so no arm calls the ranker more often. Ages: means over impressions, by the "
+        "simulated clock.",
+        tables=(table("", columns, rows, shown=True),),
+    )
+
+
+def learned(results: Record) -> Section:
+    """Whether each arm has flattened."""
+    rows: list[list[str | Cell]] = []
+    for arm, one in results["learning"].items():
+        cells: list[str | Cell] = [arm]
+        for key in ("recall", "logloss"):
+            plateau = (one.get("plateau") or {}).get(key)
+            rising = bool(plateau and plateau["rising"])
+            told = (
+                "n/a"
+                if plateau is None
+                else f"{wording.percent(plateau['change'])}{', still improving' if rising else ''}"
+            )
+            cells.append(Cell(text=told, tone="warn" if rising else ""))
+        step = (one.get("seam") or {}).get("recall")
+        cells.append(wording.percent(step["change"]) if step else wording.MISSING)
+        rows.append(cells)
+    return Section(
+        key="learned",
+        title="Have they finished learning?",
+        caption="Change of the nightly panel's recall and log loss from the quarter before the last to the last, of "
+        "burn-in or of test; the seam: change of recall from the burn-in's end to the test, when an arm begins to "
+        "learn from its own log.",
+        tables=(table("", ("Arm", "Recall", "Log loss", "Seam"), rows, shown=True),),
+    )
+
+
+def settings(results: Record) -> Section:
+    """The settings of every arm, by the same search."""
+    keys = list(dict.fromkeys(key for one in results["settings"].values() for key in one))
+    rows = [[arm, *(str(one.get(key, "default")) for key in keys)] for arm, one in results["settings"].items() if one]
+    said = "The same space and budget for every rival, in a world that no report uses." if results["tuned"] else (
+        "This scenario has no search of its own: every arm has the defaults."
+    )  # fmt: skip
+    tables: tuple[Table, ...] = (table("", ("Arm", *keys), rows),) if rows else ()
+    return Section(key="settings", title="Settings", caption=said, tables=tables)
+
+
+def lights(results: Record) -> list[dict[str, str]]:
+    """Lights that are not green, each alone, and the green ones in one line."""
+    found = results.get("lights") or ()
+    red = [light for light in found if light["state"] != "green"]
+    green = [light["name"] for light in found if light["state"] == "green"]
+    shown = [
+        {"name": light["name"], "state": light["state"], "text": light["text"]}
+        | dict(zip(("tone", "shape"), LIGHTS[light["state"]], strict=True))
+        for light in red
+    ]
+    if green:
+        said = {"name": f"{len(green)} green", "state": "green", "text": ", ".join(green)}
+        shown.append(said | dict(zip(("tone", "shape"), LIGHTS["green"], strict=True)))
+    return shown
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """Titles, sentences and shown tables as Markdown."""
+    parts = []
+    for one in sections:
+        tables = [part for part in one.tables if part.shown]
+        if not tables or one.key == "appendix":
+            continue
+        lines = [f"## {one.title}", "", *([one.lead, ""] if one.lead else [])]
+        for part in tables:
+            lines += [f"| {' | '.join(part.columns)} |", f"|{'---|' * len(part.columns)}"]
+            lines += [f"| {' | '.join(cell.text for cell in row)} |" for row in part.rows]
+            lines.append("")
+        parts.append("\n".join([*lines, one.caption, ""]))
+    return "\n".join(parts)
