@@ -1,0 +1,170 @@
+"""A whole arena in seconds, and its costs by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports.arena_page import write_page
+from reports.arena_sections import headline
+from reports.studies import arena, arena_costs
+from reports.studies.arena import ARMS, Plan, role, run_arena, settings
+from reports.studies.cells import staleness
+from simulator.experiment import read_json
+from simulator.marketplace import CascadeConfig
+from simulator.plugins import RETRIEVERS, registered
+from tests.reports.studies.tiny import tiny
+
+CHOSEN = ("dssm", "random", "dssm+cts", "dssm+cts+shuffled")
+
+
+def plan(*arms: str, **more: Any) -> Plan:
+    return Plan(scenario=tiny("run.latency=5"), arms=arms or CHOSEN, small=True, command="cs3bench arena", **more)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root, _ = run_arena(plan(), tmp_path_factory.mktemp("arena") / "run", 1, quiet=True)
+    return root
+
+
+def test_every_arm_is_held_against_the_reference(finished: Path) -> None:
+    results = read_json(finished / "results.json")
+    assert set(results["arms"]) == set(CHOSEN)
+    base = results["arms"]["dssm"]["metrics"]["revenue"]
+    assert base["rel_effect"] == 0
+    assert "q" not in base
+    assert {arm: row["role"] for arm, row in results["arms"].items()} == {
+        "dssm": "rival", "random": "reference", "dssm+cts": "rival", "dssm+cts+shuffled": "control"
+    }  # fmt: skip
+    tested = results["arms"]["dssm+cts"]["metrics"]["expected_revenue"]
+    assert tested["q"] >= tested["p"]
+    assert "q" not in results["arms"]["random"]["metrics"]["revenue"]
+    # the mechanism over the arm without it; a shuffled one is no claim of it
+    assert {arm: (one["over"], one["adds"]) for arm, one in results["mechanisms"].items()} == {
+        "dssm+cts": ("dssm", "cts")
+    }
+    assert results["mechanisms"]["dssm+cts"]["word"] in ("supported", "not supported", "undecided")
+    assert {light["name"] for light in results["lights"]} >= {"A/A", "Plateau, dssm", "Plateau, dssm+cts", "Budgets"}
+
+
+def test_costs_are_apart_from_the_results(finished: Path) -> None:
+    timing = read_json(finished / "timing.json")
+    towers = {"dssm", "dssm+cts", "dssm+cts+shuffled"}
+    assert towers <= set(timing["latency"])
+    assert towers <= set(timing["upkeep"])
+    assert timing["upkeep"]["dssm"]["sync_ms"]["value"] > 0
+    assert timing["equal_latency"]["dssm"]["k"] == 8
+    assert timing["equal_latency"]["dssm"]["rel_effect"] == 0
+    assert not (finished / "work").exists()
+
+
+def test_a_finished_arena_is_read_and_drawn_again(finished: Path) -> None:
+    stamps = {path: path.stat().st_mtime_ns for path in finished.glob("cells/*/*/cell.json")}
+    before = (finished / "results.json").read_bytes()
+    run_arena(plan(), finished, 1, quiet=True)
+    assert stamps == {path: path.stat().st_mtime_ns for path in finished.glob("cells/*/*/cell.json")}
+    assert (finished / "results.json").read_bytes() == before
+    results, timing, manifest = (read_json(finished / f"{name}.json") for name in ("results", "timing", "manifest"))
+    page = write_page(results, timing, manifest, finished)
+    text = page.read_text(encoding="utf-8")
+    tables = (finished / "tables.md").read_text(encoding="utf-8")
+    for arm in CHOSEN:
+        assert arm in text
+        assert f"| {arm} |" in tables
+    assert "http" not in text.replace("http://www.w3.org", "")
+    assert headline(results) in tables
+    with pytest.raises(ValueError, match="schema of the arena's results == 9, must be 1"):
+        write_page(results | {"schema": 9}, timing, manifest, finished)
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        (("dssm+cs3",), "must hold 'dssm'"),
+        (("dssm", "dssm"), "must name each arm once"),
+        (("dssm", "dat@bst"), "must have one ranker"),
+        (("dssm", "dsm"), "dsm"),
+    ],
+)
+def test_a_bad_choice_of_arms_is_refused_before_anything_runs(tmp_path: Path, arms: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        run_arena(plan(*arms), tmp_path / "run", 1, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_default_holds_every_registered_backbone_plain_and_with_cs3() -> None:
+    towers = set(registered(RETRIEVERS)) - {"random", "popularity", "dssm-bare", "dssm-wide"}
+    assert towers <= set(ARMS)
+    assert {f"{name}+cs3" for name in towers} <= set(ARMS)
+    assert role("dssm-wide") == role("dssm+cs3+shuffled") == "control"
+    assert role("oracle") == "reference"
+
+
+def test_controls_have_the_settings_of_what_they_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"dssm": {"lr": 1.0}, "dssm+cs3": {"lr": 2.0}}
+    monkeypatch.setattr(arena, "shipped", lambda _: known)
+    found = settings(("dssm", "dssm-wide", "dssm+cs3", "dssm+cs3+shuffled", "hit", "dssm[width=32]"), "any")
+    assert found["dssm-wide"] == found["dssm"] == known["dssm"]
+    assert found["dssm+cs3+shuffled"] == known["dssm+cs3"]
+    assert found["hit"] == {}
+
+
+def fact(money: float, recall: float, sweep: tuple[float, ...] = (8.0, 10.0, 12.0)) -> dict[str, Any]:
+    return {
+        "days": [{"expected_revenue": money}],
+        "recall": recall,
+        "k_sweep": {"k": [5, 10, 20], "revenue": [money * share for share in sweep]},
+    }
+
+
+def timed(retrieval: float, cascade: tuple[float, float, float] = (1.0, 2.0, 4.0)) -> dict[str, Any]:
+    p50 = {"value": retrieval, "lo": retrieval, "hi": retrieval}
+    return {"retrieval": {"p50_ms": p50}, "k": {"k": [5, 10, 20], "cascade_p50_ms": list(cascade)}}
+
+
+def test_who_is_dominated() -> None:
+    facts = {
+        "fast": [fact(100, 0.4), fact(102, 0.4)],
+        "slow and no better": [fact(90, 0.4), fact(92, 0.4)],
+        "slow and better": [fact(120, 0.5), fact(122, 0.5)],
+        "slow, finds more, earns less": [fact(80, 0.6), fact(82, 0.6)],
+        "not timed": [fact(1, 0), fact(1, 0)],
+    }
+    latency = {arm: timed(1.0 if arm == "fast" else 2.0) for arm in facts if arm != "not timed"}
+    found = arena_costs.pareto(facts, latency)
+    assert {arm: one["dominated_by"] for arm, one in found.items()} == {
+        "fast": None, "slow and no better": "slow and better", "slow and better": None,
+        "slow, finds more, earns less": None,
+    }  # fmt: skip
+    assert found["slow and no better"]["surely"] is True
+
+
+def test_money_at_equal_latency() -> None:
+    scenario = tiny("cascade.candidates=10", "auction.slots=2")
+    facts = {"dssm": [fact(1, 0.4), fact(2, 0.4)], "slow": [fact(1, 0.4), fact(2, 0.4)], "far": [fact(1, 0.4)] * 2}
+    latency = {"dssm": timed(1.0), "slow": timed(1.0, (1.5, 2.5, 4.5)), "far": timed(1.0, (3.0, 4.0, 5.0))}
+    found = arena_costs.equal_latency(scenario, facts, latency, "dssm")
+    assert found["dssm"]["k"] == 10
+    # 2 ms lie half way between 5 candidates (1.5 ms) and 10 (2.5 ms): 7.5 of them earn 9 where 10 earn 10
+    assert found["slow"]["k"] == pytest.approx(7.5)
+    assert found["slow"]["rel_effect"] == pytest.approx(-0.1)
+    assert found["far"]["k"] is None
+    assert "takes 3.00 ms with 5 candidates already, the budget is 2.00" in found["far"]["reason"]
+    assert arena_costs.equal_latency(scenario, facts, {}, "dssm") == {}
+
+
+def test_staleness_by_hand(finished: Path) -> None:
+    class Log:
+        def __init__(self, time: list[int], ready_at: list[int]) -> None:
+            self.time, self.ready_at = np.array(time), np.array(ready_at)
+
+    burn, log = Log([10, 50], [60, 100]), Log([130, 250], [180, 300])
+    found = staleness(burn, log, CascadeConfig(tick=100, sync=100))  # type: ignore[arg-type]
+    # published at 100 and at 200; by then 50 and 130 were the newest events with a label
+    assert found == {"published_seconds": 40.0, "newest_event_seconds": 100.0}
+    results = read_json(finished / "results.json")
+    assert 0 < results["arms"]["dssm"]["staleness"]["published_seconds"] < 7200
