@@ -8,7 +8,7 @@ Reading order:
 4. ``config``: what all sections of a scenario share.
 5. ``world``: users, advertisers, ads; the catalog that models may see and the truth that they may not.
 6. The steps of one tick, which never import each other: ``traffic``, ``pacing`` (who may compete, at what bid),
-   ``retrieval``, ``ranking``, ``auction``, ``exposure``, ``feedback``, ``log``.
+   ``retrieval``, ``ranking``, ``auction``, ``exposure``, ``feedback``, ``conversion``, ``log``.
 7. ``marketplace``: one tick in numbered steps; it alone knows their order.
 8. ``scenarios``: named worlds; ``datasets``: real logs in the same nouns.
 9. ``testing``: the contract check, for everyone who writes a plug-in.

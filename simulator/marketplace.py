@@ -11,25 +11,30 @@ from scipy.special import expit
 
 from simulator.auction import AuctionConfig, auction
 from simulator.config import Section
+from simulator.conversion import ConversionConfig, ConversionRates, convert
 from simulator.exposure import Exposures, fatigue
-from simulator.feedback import FeedbackConfig, examine_p, respond
+from simulator.feedback import FeedbackConfig, click_delay, examine_p, misreported, respond, times_sent
 from simulator.log import LabelQueue, impressions_of
-from simulator.pacing import Budgets
+from simulator.pacing import Budgets, PacingConfig
 from simulator.plugins import Ranker, Retriever
+from simulator.ranking import handicapped, redesigned
 from simulator.records import (
     DAY,
     PAD,
+    Clicks,
+    Conversions,
     Floats,
     Impressions,
     Keys,
     Ledger,
+    Money,
     Offers,
     Requests,
     concatenate,
     take,
 )
 from simulator.retrieval import check_legal, explore
-from simulator.traffic import TrafficConfig, day_requests
+from simulator.traffic import TrafficConfig, day_requests, day_share
 from simulator.world import PLACEMENTS, World, eligible_at
 
 
@@ -40,6 +45,8 @@ class CascadeConfig(Section):
     explore: float = Field(0.1, ge=0, lt=1, description="share of the K places for keyed uniform ads, in all arms")
     tick: int = Field(900, ge=1, le=DAY, description="seconds; training and charging happen at a tick's end")
     sync: int = Field(1800, ge=1, description="seconds between publications")
+    ranker_noise: float = Field(0.0, ge=0, description="handicap: sd of keyed noise on the ranker's logit; 0 is off")
+    redesign_day: int = Field(0, ge=0, description="first day on which the ranker's hidden space is another; 0 is off")
 
 
 class MarketConfig(Section):
@@ -49,6 +56,8 @@ class MarketConfig(Section):
     auction: AuctionConfig = AuctionConfig()
     feedback: FeedbackConfig = FeedbackConfig()
     cascade: CascadeConfig = CascadeConfig()
+    pacing: PacingConfig = PacingConfig()
+    conversion: ConversionConfig = ConversionConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +70,7 @@ class Day:
         requests: how many requests were served.
         bound_spend: money paid by ads of campaigns that ran out of budget that day.
         unpaid: value (price) of clicks delivered after the budget's end.
+        conversions: what the day's clicks led to, whenever; None if the world has none.
     """
 
     log: Impressions
@@ -68,6 +78,7 @@ class Day:
     requests: int
     bound_spend: float
     unpaid: float
+    conversions: Conversions | None = None
 
 
 class Marketplace:
@@ -79,7 +90,7 @@ class Marketplace:
         retriever: stage one.
         ranker: stage two.
         waiting: rows of an earlier market that still wait for their labels (the seam).
-        shown: rows of an earlier market, for the exposure counts.
+        shown: rows of an earlier market, for the exposure counts and the conversion rates.
     """
 
     def __init__(
@@ -92,15 +103,13 @@ class Marketplace:
         waiting: Impressions | None = None,
         shown: Impressions | None = None,
     ) -> None:
-        if config.cascade.candidates > world.catalog.ads.rows:
-            raise ValueError(
-                f"cascade.candidates == {config.cascade.candidates}, must be at most the {world.catalog.ads.rows} ads"
-            )
         self.world = world
         self.config = config
         self.retriever = retriever
         self.ranker = ranker
-        self.budgets = Budgets(world.demand.budget, world.demand.campaign, world.demand.bid)
+        _feasible(world, config)
+        self.budgets = Budgets(world.demand.budget, world.demand.campaign, world.demand.bid, config.pacing)
+        self.conversion_rates = ConversionRates(world.catalog.ads.rows, config.conversion)
         self.exposures = Exposures(world.catalog.ads.rows, config.feedback.fatigue_days)
         self.queue = LabelQueue()
         self.examine_p = examine_p(config.auction.slots, config.feedback.examine_decay)
@@ -111,6 +120,10 @@ class Marketplace:
                 rows = shown.time // DAY == day
                 self.exposures.new_day()
                 self.exposures.add(shown.user[rows], shown.ad[rows])
+            if world.demand.target is not None:
+                bought = shown[np.flatnonzero(shown.paid > 0)]
+                delay = click_delay(world.seed, bought.request, bought.ad, config.feedback)
+                self._sell(Clicks(request=bought.request, user=bought.user, ad=bought.ad, at=bought.time + delay))
 
     def true_logit(self, requests: Requests, ads: Keys) -> Floats:
         """True logit of P(click | examined) of ads [R, n], fatigue as of now. For market, oracles and metrics only."""
@@ -138,12 +151,15 @@ class Marketplace:
         self.budgets.new_day()
         self.exposures.new_day()
         rows: list[tuple[Impressions, Ledger, float]] = []
+        self._sold: list[Conversions] = []
         edges = np.arange(day * DAY, (day + 1) * DAY, clock.tick)
         cuts = np.append(np.searchsorted(requests.time, edges), len(requests))
         for start, first, last in zip(edges, cuts[:-1], cuts[1:], strict=True):
             if last > first:
                 rows.append(self._serve(take(requests, slice(first, last)), int(start)))
-            self._learn(min(int(start) + clock.tick, (day + 1) * DAY))
+            end = min(int(start) + clock.tick, (day + 1) * DAY)
+            self.budgets.steer(day_share(end - day * DAY))
+            self._learn(end)
             if on_tick is not None:
                 on_tick(int(last - first))
         log, ledger = concatenate([r[0] for r in rows]), concatenate([r[1] for r in rows])
@@ -154,12 +170,15 @@ class Marketplace:
             requests=len(requests),
             bound_spend=float(log.paid[bound].sum()),
             unpaid=sum(r[2] for r in rows),
+            conversions=concatenate(self._sold) if self._sold else None,
         )
 
     def _serve(self, requests: Requests, now: int) -> tuple[Impressions, Ledger, float]:
         """Steps 1 to 8 of a tick for the requests of [now, now + tick)."""
         config, seed = self.config, self.world.seed
         # 1, 2: requests are given; who may compete, and at what bid
+        if self.world.demand.target is not None:
+            self._reprice(now)
         offers: Offers = self.budgets.offers(eligible_at(self.world.demand, now))
         # 3: retrieve the top K by published state, the last places by exploration
         K = config.cascade.candidates
@@ -168,8 +187,13 @@ class Marketplace:
         found = explore(
             seed, requests, found, offers, config.cascade.explore, lambda ads: self.retriever.score(requests, ads)
         )
+        found = self.budgets.throttled(seed, requests.id, found)
         # 4: rank
         ranked = self.ranker.rank(requests, found.ad)
+        if config.cascade.ranker_noise:
+            ranked = handicapped(seed, requests, found.ad, ranked, config.cascade.ranker_noise)
+        if 0 < config.cascade.redesign_day * DAY <= now:
+            ranked = redesigned(seed, ranked)
         if not ((ranked.pctr >= 0) & (ranked.pctr <= 1)).all():  # NaN is neither
             raise ValueError(f"ranked.pctr holds values outside [0, 1] at time {now}, must be probabilities")
         # 5: auction
@@ -179,22 +203,73 @@ class Marketplace:
         outcomes = respond(seed, requests, slates, logit, config.feedback)
         # 7, 8: charge in event order, log, enqueue the labels
         r, s = np.nonzero(outcomes.click)
-        paid = np.zeros(slates.price.shape)
-        paid[r, s] = self.budgets.charge(slates.ad[r, s], slates.price[r, s])
+        owed, paid = np.zeros(slates.price.shape), np.zeros(slates.price.shape)
+        sent = times_sent(seed, requests.id[r], slates.ad[r, s], config.feedback)
+        owed[r, s] = sent * slates.price[r, s]
+        once = np.repeat(np.arange(r.size), sent)
+        np.add.at(paid, (r[once], s[once]), self.budgets.charge(slates.ad[r, s][once], slates.price[r, s][once]))
         log = impressions_of(
             requests, found, ranked, slates, paid, outcomes.click, outcomes.click_at, config.feedback.label_wait
         )
+        log = misreported(seed, log, config.feedback)
+        if self.world.truth.buying is not None:
+            clicks = Clicks(
+                request=requests.id[r], user=requests.user[r], ad=slates.ad[r, s], at=outcomes.click_at[r, s]
+            )
+            self._sold.append(self._sell(clicks))
         placed = np.flatnonzero(slates.ad != PAD)
         ledger = Ledger(
             true_ctr=expit(logit.take(placed)).astype(np.float32, copy=False),
             examine_p=self.examine_p.take(log.slot),
             examined=outcomes.examined.take(placed),
             click=outcomes.click.take(placed),
-            value=log.bid,
+            value=self._value(log),
         )
         self.exposures.add(log.user, log.ad)
         self.queue.put(log)
-        return log, ledger, float((slates.price[r, s] - paid[r, s]).sum())
+        return log, ledger, float((owed[r, s] - paid[r, s]).sum())
+
+    def _true_cvr(self, users: Keys, ads: Keys) -> Money:
+        """P(conversion | click) of pairs [n]; bots buy nothing."""
+        truth = self.world.truth
+        if truth.buying is None:
+            return np.zeros(users.size)
+        rate = expit(truth.buying.pairs(users, ads).astype(np.float64))
+        return rate if truth.bot is None else np.where(truth.bot[users], 0.0, rate)
+
+    def _sell(self, clicks: Clicks) -> Conversions:
+        """What clicks lead to; the platform's rates will learn of it when the wait is over."""
+        buying = self.world.truth.buying
+        assert buying is not None
+        found = convert(
+            self.world.seed,
+            clicks,
+            self._true_cvr(clicks.user, clicks.ad).astype(np.float32),
+            buying.price[clicks.ad],
+            buying.median_value[clicks.ad],
+            buying.value_sd,
+            self.config.conversion,
+        )
+        if self.world.demand.target is not None:
+            self.conversion_rates.put(clicks, found)
+        return found
+
+    def _reprice(self, now: int) -> None:
+        """Bids per conversion x the platform's own rates -> bids per click of this tick."""
+        demand = self.world.demand
+        assert demand.target is not None
+        self.conversion_rates.mature(now)
+        per_click = demand.target * self.conversion_rates.rates()
+        self.budgets.reprice(np.where(np.isnan(demand.target), demand.bid, per_click))
+
+    def _value(self, log: Impressions) -> Money:
+        """float64 [n]: what a click on each row is worth to its advertiser (see ``Ledger``)."""
+        demand, bot = self.world.demand, self.world.truth.bot
+        value = demand.bid.take(log.ad)
+        if demand.target is not None:
+            per_click = demand.target.take(log.ad) * self._true_cvr(log.user, log.ad)
+            value = np.where(np.isnan(per_click), value, per_click)
+        return value if bot is None else np.where(bot[log.user], 0.0, value)
 
     def _learn(self, now: int) -> None:
         """Steps 9 and 10: train on what matured, publish if due."""
@@ -205,6 +280,21 @@ class Marketplace:
         if now % self.config.cascade.sync == 0:
             self.ranker.sync(now)
             self.retriever.sync(now)
+
+
+def _feasible(world: World, config: MarketConfig) -> None:
+    """Refuse a market in which nothing can be sold, before anything runs."""
+    demand, K, A = world.demand, config.cascade.candidates, world.catalog.ads.rows
+    if K > A:
+        raise ValueError(f"cascade.candidates == {K}, must be at most the {A} ads")
+    if not (demand.bid > 0).all():
+        raise ValueError(f"demand.bid == {demand.bid.min()}, must be positive")
+    if config.auction.reserve > demand.bid.max():
+        raise ValueError(
+            f"auction.reserve == {config.auction.reserve}, must be at most the best bid {demand.bid.max()}"
+        )
+    if not (demand.budget[demand.campaign] >= demand.bid).any():
+        raise ValueError(f"demand.budget == {demand.budget.max()} at most, must pay for one click of some ad")
 
 
 def learn_from_log(

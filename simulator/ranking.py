@@ -1,12 +1,14 @@
-"""The reference ranker that knows the truth; learned rankers live in ``baselines``."""
+"""The reference ranker that knows the truth, and two mishaps of any; learned rankers live in ``baselines``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
+from simulator.keyed_random import integers, normals
 from simulator.records import PAD, Floats, Impressions, Keys, Ranked, Requests
 
 
@@ -31,3 +33,36 @@ class OracleRanker:
 
     def sync(self, now: int) -> None:
         """Nothing to publish."""
+
+
+def handicapped(seed: int, requests: Requests, ads: Keys, ranked: Ranked, sd: float) -> Ranked:
+    """A worse ranker: keyed noise on the logit of its pctr and, in units of each row's rms, on its hidden vector.
+
+    Args:
+        seed: the world's seed.
+        requests: R requests.
+        ads: int32 [R, K].
+        ranked: what the ranker said.
+        sd: of the noise.
+    """
+    request = requests.id[:, None]
+    noisy = logit(np.clip(ranked.pctr, 1e-7, 1 - 1e-7)) + sd * normals(seed, "ranker noise", request, ads)
+    pctr = np.where(ranked.pctr > 0, expit(noisy), 0.0).astype(np.float32)
+    hidden = ranked.hidden
+    if hidden.shape[2]:
+        rms = np.sqrt(np.square(hidden).mean(axis=2, keepdims=True))
+        place = np.arange(hidden.shape[2])
+        noise = normals(seed, "hidden noise", request[..., None], ads[..., None], place)
+        hidden = (hidden + sd * rms * noise).astype(np.float32)
+    return Ranked(pctr=pctr, hidden=hidden)
+
+
+def redesigned(seed: int, ranked: Ranked) -> Ranked:
+    """The ranker after a redesign of its hidden space: the same predictions from hidden vectors in another order.
+
+    The coordinates [H] change places by a keyed permutation. Nothing else changes, so whatever a retriever loses, it
+    loses because it had stored vectors of the old space.
+    """
+    width = ranked.hidden.shape[2]
+    place = np.argsort(integers(seed, "redesign", 1 << 40, np.arange(width)), kind="stable")
+    return replace(ranked, hidden=ranked.hidden[:, :, place])

@@ -245,7 +245,8 @@ class Ledger:
         true_ctr: float32 [n], P(click | examined).
         examine_p: float32 [n], P(examined | slot).
         examined, click: bool [n]; ``click`` is before label wait and noise.
-        value: float64 [n], the bid, what a click is worth to its advertiser.
+        value: float64 [n], what a click is worth to its advertiser: the bid per click before pacing, or the bid per
+            conversion x the true rate; 0 for a bot's.
     """
 
     true_ctr: Floats
@@ -255,7 +256,41 @@ class Ledger:
     value: Money
 
 
-Record = TypeVar("Record", Impressions, Ledger, Requests)
+@dataclass(frozen=True, kw_only=True)
+class Clicks:
+    """Clicks on their way to the advertiser.
+
+    Attributes:
+        request, user, ad: int64/int32/int32 [n].
+        at: int64 [n], time at which the click was known.
+    """
+
+    request: Ints
+    user: Keys
+    ad: Keys
+    at: Ints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversions:
+    """What clicks led to, a row per conversion, in the order of the clicks. The market's account; no model gets one.
+
+    Attributes:
+        request, user, ad: int64/int32/int32 [n].
+        click_at: int64 [n], time at which the click was known.
+        at: int64 [n], time of the conversion.
+        value: float64 [n], what it is worth to its advertiser.
+    """
+
+    request: Ints
+    user: Keys
+    ad: Keys
+    click_at: Ints
+    at: Ints
+    value: Money
+
+
+Record = TypeVar("Record", Impressions, Ledger, Requests, Conversions)
 
 
 def take(record: Record, rows: Any) -> Record:

@@ -12,8 +12,10 @@ from pydantic import Field
 
 from simulator.auction import AuctionConfig
 from simulator.config import Section, merged, overrides, validated
+from simulator.conversion import ConversionConfig
 from simulator.feedback import FeedbackConfig
 from simulator.marketplace import CascadeConfig, MarketConfig
+from simulator.pacing import PacingConfig
 from simulator.plugins import nearest
 from simulator.traffic import TrafficConfig
 from simulator.world import WorldConfig
@@ -53,13 +55,22 @@ class Scenario(Section):
     auction: AuctionConfig = AuctionConfig()
     feedback: FeedbackConfig = FeedbackConfig()
     cascade: CascadeConfig = CascadeConfig()
+    pacing: PacingConfig = PacingConfig()
+    conversion: ConversionConfig = ConversionConfig()
     logging: LoggingConfig = LoggingConfig()
     run: RunConfig = RunConfig()
 
     @property
     def market(self) -> MarketConfig:
         """The sections that a market reads."""
-        return MarketConfig(traffic=self.traffic, auction=self.auction, feedback=self.feedback, cascade=self.cascade)
+        return MarketConfig(
+            traffic=self.traffic,
+            auction=self.auction,
+            feedback=self.feedback,
+            cascade=self.cascade,
+            pacing=self.pacing,
+            conversion=self.conversion,
+        )
 
     @property
     def all_days(self) -> int:
@@ -120,3 +131,12 @@ def _feasible(s: Scenario) -> None:
         )
     if s.cascade.sync % s.cascade.tick:
         raise ValueError(f"cascade.sync == {s.cascade.sync}, must be a multiple of cascade.tick == {s.cascade.tick}")
+    if s.world.new_ads == 1:
+        raise ValueError("world.new_ads == 1.0, must be below 1: no ad would be there when the run begins")
+    if s.world.new_users == 1:
+        raise ValueError("world.new_users == 1.0, must be below 1: no user would be there when the run begins")
+    if s.world.ocpc_share and not s.world.conversion_rate:
+        raise ValueError(f"world.ocpc_share == {s.world.ocpc_share}, must be 0 while world.conversion_rate == 0")
+    last = s.run.burn_in + s.run.days
+    if s.cascade.redesign_day >= last:
+        raise ValueError(f"cascade.redesign_day == {s.cascade.redesign_day}, must be below the run's {last} days")

@@ -19,6 +19,14 @@ SESSION_REACH = 64
 """A session goes on within so many requests of the whole site."""
 
 
+_EDGES = np.concatenate([[0.0], np.cumsum(HOUR_PROFILE)]) / sum(HOUR_PROFILE)
+
+
+def day_share(second: float) -> float:
+    """Share of a day's traffic expected by ``second`` of the day."""
+    return float(np.interp(second, np.arange(25) * 3600.0, _EDGES))
+
+
 class TrafficConfig(Section):
     """Dials of the traffic."""
 
@@ -48,9 +56,8 @@ def day_requests(
     index = np.arange(n)
     ids = day * n + index
     # Stratified times: request i has the i-th n-th of the day's mass, so they come sorted.
-    edges = np.concatenate([[0.0], np.cumsum(HOUR_PROFILE)]) / sum(HOUR_PROFILE)
     mass = (index + uniforms(seed, "time", ids)) / n
-    time = (day * DAY + np.interp(mass, edges, np.arange(25) * 3600.0)).astype(np.int64)
+    time = (day * DAY + np.interp(mass, _EDGES, np.arange(25) * 3600.0)).astype(np.int64)
 
     rate = np.where(arrival < (day + 1) * DAY, activity, 0.0)
     cumulative = np.cumsum(rate)

@@ -17,11 +17,12 @@ class Demand:
     """The advertisers' side: public to the market, not a feature of models.
 
     Attributes:
-        bid: float64 [A], maximum per click.
+        bid: float64 [A], maximum per click; for an ad that bids per conversion, what that comes to at the median rate.
         campaign: int32 [A], the ad's budget owner.
         advertiser: int32 [A].
         budget: float64 [C], money per day of each campaign.
         start, end: int64 [A], the ad may compete while start <= time < end.
+        target: float64 [A], bid per conversion, NaN where the ad bids per click; None if all do (oCPC is off).
     """
 
     bid: Money
@@ -30,6 +31,7 @@ class Demand:
     budget: Money
     start: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
+    target: Money | None = None
 
 
 def demand_of(c: WorldConfig, seed: int, days: int) -> Demand:
@@ -51,8 +53,22 @@ def demand_of(c: WorldConfig, seed: int, days: int) -> Demand:
     end = np.where(ends_early, start + uniforms(seed, "ad end", A) * (horizon - start), horizon).astype(np.int64)
     # An early end comes no sooner than a day after the start, so that every ad can be met.
     return Demand(
-        bid=bid, campaign=campaign, advertiser=advertiser, budget=budget, start=start, end=np.maximum(end, start + DAY)
+        bid=bid,
+        campaign=campaign,
+        advertiser=advertiser,
+        budget=budget,
+        start=start,
+        end=np.maximum(end, start + DAY),
+        target=_targets(c, seed, campaign, bid),
     )
+
+
+def _targets(c: WorldConfig, seed: int, campaign: Keys, bid: Money) -> Money | None:
+    """Bids per conversion: what the bid per click comes to at the median conversion rate."""
+    if not c.ocpc_share:
+        return None
+    per_conversion = uniforms(seed, "bids per conversion", campaign) < c.ocpc_share
+    return np.where(per_conversion, bid / c.conversion_rate, np.nan)
 
 
 def campaigns_of(c: WorldConfig) -> int:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 
 from simulator.keyed_random import integers, normals, uniforms
-from simulator.records import DAY, Floats, Keys, Requests
+from simulator.records import DAY, Flags, Floats, Keys, Requests
+from simulator.world.buying import Buying, buying_of
 from simulator.world.config import HOURS, LATENT, WorldConfig
 from simulator.world.demand import ad_categories
 
@@ -27,6 +29,8 @@ class Truth:
         price, sensitivity: float32 [A], [U]; their product is T.
         base, gamma: floats of the equation.
         activity: float64 [U], relative request rate; arrival: int64 [U], seconds.
+        buying: what decides conversions; None if they are off.
+        bot: bool [U], users who click whatever they see, at ``bot_logit``; None if there are none.
     """
 
     theta: Floats
@@ -44,6 +48,9 @@ class Truth:
     gamma: float
     activity: npt.NDArray[np.float64]
     arrival: npt.NDArray[np.int64]
+    buying: Buying | None = None
+    bot: Flags | None = None
+    bot_logit: float = 0.0
 
     def day(self, time: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Index of the day that ``time`` falls in; the last day goes on for ever."""
@@ -70,6 +77,8 @@ class Truth:
         out += self.cross.take(category + (self.segment[u].astype(np.intp) * C)[:, None])
         out += self.hour_cross.take(category + (hour * C)[:, None])
         out -= self.sensitivity[u, None] * self.price.take(at)
+        if self.bot is not None:
+            out[self.bot[u]] = self.bot_logit
         return np.asarray(out, dtype=np.float32)
 
     def everything(self, requests: Requests) -> Floats:
@@ -82,6 +91,8 @@ class Truth:
         out -= self.sensitivity[u, None] * self.price
         out += self.ad_level
         out += self.user_level[u, None] + np.float32(self.base)
+        if self.bot is not None:
+            out[self.bot[u]] = self.bot_logit
         return np.asarray(out, dtype=np.float32)
 
 
@@ -115,6 +126,9 @@ def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:
     high = c.interaction_sd * np.sqrt(1 - c.low_rank_share)
     cross_sd, hour_sd, price_sd = high * np.sqrt([0.5, 0.2, 0.3])
     G, C, hours = np.arange(c.segments)[:, None], np.arange(c.categories), np.arange(HOURS)[:, None]
+    bot = uniforms(seed, "is a bot", U) < c.bots if c.bots else None
+    activity = np.exp(c.activity_sd * normals(seed, "activity", U))
+    price = normals(seed, "price level", A).astype(np.float32)
     arrives = uniforms(seed, "user arrives late", U) < c.new_users
     arrival = np.where(arrives, uniforms(seed, "user arrival", U) * days * DAY, 0).astype(np.int64)
     return Truth(
@@ -127,10 +141,13 @@ def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:
         cross=(cross_sd * normals(seed, "cross", G, C)).astype(np.float32),
         hour_cross=(hour_sd * normals(seed, "hour cross", hours, C)).astype(np.float32),
         popularity=popularity,
-        price=normals(seed, "price level", A).astype(np.float32),
+        price=price,
         sensitivity=(price_sd * normals(seed, "sensitivity", U)).astype(np.float32),
         base=c.base_logit,
         gamma=float(low / np.sqrt(LATENT)),
-        activity=np.exp(c.activity_sd * normals(seed, "activity", U)),
+        activity=activity if bot is None else np.where(bot, c.bot_activity * activity, activity),
         arrival=arrival,
+        buying=buying_of(c, seed, segment, category, price) if c.conversion_rate else None,
+        bot=bot,
+        bot_logit=float(logit(c.bot_rate)),
     )

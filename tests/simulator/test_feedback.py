@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.special import logit as log_odds
 
-from simulator.feedback import FeedbackConfig, examine_p, respond
+from simulator.feedback import FeedbackConfig, examine_p, misreported, respond, times_sent
 from simulator.records import PAD, Outcomes, Requests, Slates, take
+from tests.simulator.test_log import rows
 
 R, S, A = 20_000, 4, 50
 CONFIG = FeedbackConfig()
@@ -117,3 +120,42 @@ def test_off_positions(ads):
 def test_another_seed_another_luck(ads):
     a, b = outcomes(ads, 0.5, seed=1).click, outcomes(ads, 0.5, seed=2).click
     assert abs(np.corrcoef(a[:, 0], b[:, 0])[0, 1]) < 4 / np.sqrt(R)
+
+
+class TestMisreports:
+    """Noise of the log: the learners see it, the money does not."""
+
+    LOG = replace(
+        rows(4000, ready=np.arange(4000)), request=np.arange(4000, dtype=np.int64), ad=np.arange(4000, dtype=np.int32)
+    )
+
+    def test_off(self):
+        assert misreported(1, self.LOG, CONFIG) is self.LOG
+        assert (times_sent(1, self.LOG.request, self.LOG.ad, CONFIG) == 1).all()
+
+    def test_lost_clicks(self):
+        seen = misreported(1, self.LOG, FeedbackConfig(lost_clicks=0.25)).label
+        assert not (seen & ~self.LOG.label).any()
+        n = self.LOG.label.sum()
+        assert abs(seen.sum() / n - 0.75) < 4 * np.sqrt(0.19 / n)
+
+    def test_label_flips(self):
+        seen = misreported(1, self.LOG, FeedbackConfig(label_flips=0.1)).label
+        wrong = seen != self.LOG.label
+        assert abs(wrong.mean() - 0.1) < 4 * np.sqrt(0.09 / 4000)
+        assert wrong[self.LOG.label].any()
+        assert wrong[~self.LOG.label].any()
+
+    def test_only_the_label_changes_and_by_key(self):
+        config = FeedbackConfig(lost_clicks=0.2, label_flips=0.2)
+        whole = misreported(1, self.LOG, config)
+        for field in fields(whole):
+            if field.name != "label":
+                assert getattr(whole, field.name) is getattr(self.LOG, field.name)
+        some = misreported(1, self.LOG[1000:1500], config)
+        assert np.array_equal(some.label, whole.label[1000:1500])
+
+    def test_duplicates(self):
+        sent = times_sent(1, self.LOG.request, self.LOG.ad, FeedbackConfig(duplicate_clicks=0.3))
+        assert set(sent.tolist()) == {1, 2}
+        assert abs((sent - 1).mean() - 0.3) < 4 * np.sqrt(0.21 / 4000)

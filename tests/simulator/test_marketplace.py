@@ -12,12 +12,13 @@ from numpy.testing import assert_allclose
 from scipy.special import expit
 
 import simulator.marketplace as marketplace
+from simulator.conversion import ConversionConfig
 from simulator.feedback import respond
 from simulator.marketplace import Day, MarketConfig, Marketplace, learn_from_log
 from simulator.ranking import OracleRanker
 from simulator.records import DAY, PAD, Catalog, Impressions, Keys, Offers, Ranked, Requests, concatenate
 from simulator.retrieval import OracleRetriever, PopularityRetriever, RandomRetriever, explore
-from simulator.world import World, eligible_at
+from simulator.world import World, build, eligible_at
 from tests.simulator.test_log import same
 
 
@@ -339,6 +340,153 @@ class TestSecrets:
         assert any((~o.eligible & eligible_at(world.demand, int(r.time[0]) // tick * tick)).any() for r, o in handed)
 
 
+class TestDials:
+    """Each dial does what it says in a whole market; its off position is every other test's market."""
+
+    def day(self, world: World, config: MarketConfig) -> Day:
+        return market(world, config).run_day(0)
+
+    def test_duplicates_are_charged_twice_and_logged_once(self, rich_world, market_config):
+        plain = self.day(rich_world, market_config)
+        twice = self.day(rich_world, with_section(market_config, "feedback", duplicate_clicks=1.0))
+        assert_allclose(twice.log.paid, 2 * plain.log.paid)
+        assert np.array_equal(twice.log.label, plain.log.label)
+        assert twice.unpaid == 0
+
+    def test_duplicates_respect_the_budget(self, world, market_config):
+        day = self.day(world, with_section(market_config, "feedback", duplicate_clicks=0.5))
+        spent = np.bincount(world.demand.campaign[day.log.ad], weights=day.log.paid, minlength=world.demand.budget.size)
+        assert (spent <= world.demand.budget + 0.005).all()
+        assert day.unpaid > 0
+
+    def test_lost_clicks_are_paid_for_and_not_learned(self, rich_world, market_config):
+        day = self.day(rich_world, with_section(market_config, "feedback", lost_clicks=1.0))
+        assert not day.log.label.any()
+        assert np.array_equal(day.log.paid > 0, day.ledger.click)
+
+    def test_a_worse_ranker_places_worse_ads(self, rich_world, market_config):
+        def earned(noise: float) -> float:
+            m = market(rich_world, with_section(market_config, "cascade", ranker_noise=noise))
+            m.ranker = OracleRanker(m.true_logit)
+            d = m.run_day(0)
+            return float((d.ledger.examine_p * d.ledger.true_ctr * d.ledger.value).sum())
+
+        assert earned(0.0) > earned(1.0) > earned(3.0)
+
+    def test_a_redesign_shows_from_its_day_on(self, rich_world, market_config):
+        plain, new = (
+            days_of(market(rich_world, with_section(market_config, "cascade", redesign_day=day))) for day in (0, 1)
+        )
+        assert same(plain[0].log, new[0].log)
+        assert np.array_equal(plain[1].log.ad, new[1].log.ad)
+
+    def test_vcg_sells_the_same_slates_for_less(self, rich_world, market_config):
+        gsp = self.day(rich_world, market_config)
+        vcg = self.day(rich_world, with_section(market_config, "auction", pricing="vcg"))
+        assert np.array_equal(gsp.log.ad, vcg.log.ad)
+        assert (vcg.log.price <= gsp.log.price * (1 + 1e-6)).all()
+        assert 0 < vcg.log.paid.sum() < gsp.log.paid.sum()
+
+    @pytest.mark.parametrize("method", ["multiplier", "throttle"])
+    def test_pacing_keeps_ads_in_the_market_longer(self, world, market_config, method):
+        def served(config: MarketConfig) -> tuple[float, int, float]:
+            m = market(world, config)
+            for day in range(3):
+                d = m.run_day(day)
+                spent = np.bincount(world.demand.campaign[d.log.ad], weights=d.log.paid, minlength=m.budgets.spent.size)
+                assert (spent <= world.demand.budget + 0.005).all()
+                assert (d.log.price <= d.log.bid).all()
+                assert (d.log.bid <= world.demand.bid[d.log.ad]).all()
+                assert np.array_equal(d.ledger.value, world.demand.bid[d.log.ad])
+            late = d.log.time % DAY > 18 * 3600
+            return (
+                d.unpaid / d.log.paid.sum(),
+                np.unique(d.log.ad[late]).size,
+                d.log.paid[late].sum() / d.log.paid.sum(),
+            )
+
+        free = served(market_config)
+        paced = served(with_section(market_config, "pacing", method=method))
+        assert paced[0] < free[0], "less over-delivery"
+        assert paced[2] > free[2], "more money left for the evening"
+
+
+@pytest.fixture(scope="module")
+def selling(world_config) -> World:
+    update = {"conversion_rate": 0.2, "ocpc_share": 0.5, "budget_clicks": 1e9}
+    return build(world_config.model_copy(update=update), seed=5, days=3)
+
+
+@pytest.fixture(scope="module")
+def quick(market_config) -> MarketConfig:
+    config = market_config.model_copy(update={"conversion": ConversionConfig(wait_hours=4, delay_hours=1)})
+    return with_section(config, "traffic", requests_per_day=6000)
+
+
+class TestConversions:
+    def test_no_conversion_without_a_click_and_none_where_they_are_off(self, selling, quick, two_days):
+        assert two_days[0].conversions is None
+        day = market(selling, quick).run_day(0)
+        found = day.conversions
+        clicked = day.ledger.click
+        key = day.log.request[clicked] * 1000 + day.log.ad[clicked]
+        assert found.request.size > 100
+        assert np.isin(found.request * 1000 + found.ad, key).all()
+        assert (found.at >= found.click_at).all()
+        assert (found.value > 0).all()
+
+    def test_bids_per_conversion_follow_the_platforms_own_rates(self, selling, quick):
+        m = market(selling, quick)
+        log = concatenate([m.run_day(day).log for day in range(3)])
+        target = selling.demand.target
+        own = np.isnan(target)
+        assert 0.2 < own.mean() < 0.8
+        mine = own[log.ad]
+        assert np.array_equal(log.bid[mine], selling.demand.bid[log.ad[mine]])
+        # At first the platform knows the prior alone.
+        first = ~mine & (log.time < 3 * 3600)
+        assert_allclose(log.bid[first], target[log.ad[first]] * quick.conversion.prior_rate)
+        # Later its rates lean to the truth: ads that convert better bid more per click.
+        true = expit(selling.truth.buying.base + selling.truth.buying.landing)
+        rates = m.conversion_rates.rates()
+        clicks = np.bincount(log.ad[log.paid > 0], minlength=own.size)
+        often = clicks > np.quantile(clicks, 0.8)
+        assert np.corrcoef(rates[often], true[often])[0, 1] > 0.4
+        assert (log.price <= log.bid).all()
+
+    def test_the_value_of_a_click_is_the_truths(self, selling, quick):
+        day = market(selling, quick).run_day(0)
+        per_conversion = ~np.isnan(selling.demand.target[day.log.ad])
+        truth, log = selling.truth.buying, day.log
+        value = selling.demand.target[log.ad] * expit(truth.pairs(log.user, log.ad).astype(float))
+        assert_allclose(day.ledger.value[per_conversion], value[per_conversion])
+        assert np.array_equal(day.ledger.value[~per_conversion], log.bid[~per_conversion])
+
+    def test_an_arm_takes_over_the_rates_at_the_seam(self, selling, quick):
+        """Conversions are drawn by key, so the log is enough to know them again."""
+        first = market(selling, quick)
+        log = first.run_day(0).log
+        arm = market(selling, quick, shown=log)
+        for m in (first, arm):
+            m.conversion_rates.mature(2 * DAY)
+        assert_allclose(arm.conversion_rates.rates(), first.conversion_rates.rates())
+
+
+class TestBots:
+    def test_bots_click_whatever_they_see_pay_nothing_back_and_buy_nothing(self, world_config, market_config):
+        update = {"bots": 0.1, "bot_rate": 0.6, "conversion_rate": 0.3, "budget_clicks": 1e9}
+        world = build(world_config.model_copy(update=update), seed=5, days=2)
+        day = market(world, with_section(market_config, "feedback", fatigue=0.0)).run_day(0)
+        bot = world.truth.bot
+        by_bot = bot[day.log.user]
+        assert 0.05 < bot.mean() < 0.15
+        assert by_bot.mean() > 2 * bot.mean(), "they ask more often"
+        assert_allclose(day.ledger.true_ctr[by_bot], 0.6, rtol=1e-5)
+        assert (day.ledger.value[by_bot] == 0).all()
+        assert not bot[day.conversions.user].any()
+        assert day.log.paid[by_bot].sum() > 0
+
+
 class TestReferences:
     def test_knowing_more_earns_more(self, rich_world, market_config):
         """Oracle beats popularity beats random, under one ranker that knows the truth."""
@@ -387,6 +535,18 @@ class TestRefusals:
 
         with pytest.raises(ValueError, match=r"^candidates\.ad == 0 "):
             market(world, market_config, Greedy).run_day(0)
+
+    @pytest.mark.parametrize(
+        ("update", "line"),
+        [
+            ({"budget": np.zeros(50)}, r"^demand\.budget == 0\.0 at most, must pay for one click of some ad$"),
+            ({"bid": np.full(200, -1.0)}, r"^demand\.bid == -1\.0, must be positive$"),
+            ({"bid": np.full(200, 1e-3)}, r"^auction\.reserve == 0\.01, must be at most the best bid 0\.001$"),
+        ],
+    )
+    def test_a_market_in_which_nothing_can_be_sold(self, world, market_config, update, line):
+        with pytest.raises(ValueError, match=line):
+            market(replace(world, demand=replace(world.demand, **update)), market_config)
 
     def test_a_quiet_night_is_no_error(self, world, market_config):
         """Ticks without a request, and a day on which nobody may compete."""

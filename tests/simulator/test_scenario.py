@@ -77,6 +77,18 @@ class TestLoad:
             ("cascade.candidates=1001", "cascade.candidates == 1001, must be at most world.ads == 1000"),
             ("auction.slots=31", "auction.slots == 31, must be at most cascade.candidates == 30"),
             ("cascade.sync=1000", "cascade.sync == 1000, must be a multiple of cascade.tick == 900"),
+            ("cascade.redesign_day=23", "cascade.redesign_day == 23, must be below the run's 23 days"),
+            ("world.new_ads=1.0", "world.new_ads == 1.0, must be below 1: no ad would be there when the run begins"),
+            (
+                "world.new_users=1",
+                "world.new_users == 1.0, must be below 1: no user would be there when the run begins",
+            ),
+            ("world.ocpc_share=0.5", "world.ocpc_share == 0.5, must be 0 while world.conversion_rate == 0"),
+            ("world.users=0", "scenario 'quickstart': world.users == 0, input should be greater than or equal to 1"),
+            (
+                "world.budget_clicks=0",
+                "scenario 'quickstart': world.budget_clicks == 0, input should be greater than 0",
+            ),
         ],
     )
     def test_a_market_that_cannot_run(self, item, line):

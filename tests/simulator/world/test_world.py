@@ -188,6 +188,75 @@ class TestOffPositions:
         assert (build(SMALL.model_copy(update={"bid_sd": 0}), 1, 1).demand.bid == 1).all()
 
 
+class TestArrivals:
+    @pytest.mark.parametrize(
+        ("update", "line"),
+        [
+            ({"users": 1, "new_users": 0.999999}, r"^world\.new_users == 0\.999999, must leave a user"),
+            ({"new_ads": 0.999999}, r"^world\.new_ads == 0\.999999, must leave an ad for the first tick \(seed 1\)$"),
+        ],
+    )
+    def test_a_world_that_begins_with_nobody(self, update, line):
+        with pytest.raises(ValueError, match=line):
+            build(SMALL.model_copy(update=update), 1, 400)
+
+    def test_shares_of_late_users_and_ads(self):
+        world = build(SMALL.model_copy(update={"new_ads": 0.4, "ending_ads": 0.3, "new_users": 0.5}), 1, 10)
+        assert np.mean(world.demand.start > 0) == pytest.approx(0.4, abs=0.12)
+        assert np.mean(world.demand.end < 11 * DAY) == pytest.approx(0.3, abs=0.12)
+        assert np.mean(world.truth.arrival > 0) == pytest.approx(0.5, abs=0.1)
+
+
+class TestOffByDefault:
+    def test_no_bots_no_conversions_no_bids_per_conversion(self, world):
+        assert world.truth.bot is None
+        assert world.truth.buying is None
+        assert world.demand.target is None
+
+    def test_they_change_nothing_else(self):
+        plain = build(SMALL, 1, 2)
+        rich = build(SMALL.model_copy(update={"bots": 0.1, "conversion_rate": 0.1, "ocpc_share": 0.3}), 1, 2)
+        for name in ("theta", "phi", "user_level", "ad_level", "cross", "price", "sensitivity", "arrival"):
+            assert np.array_equal(getattr(plain.truth, name), getattr(rich.truth, name)), name
+        assert np.array_equal(plain.demand.bid, rich.demand.bid)
+        people = ~rich.truth.bot
+        assert np.array_equal(plain.truth.activity[people], rich.truth.activity[people])
+        assert_allclose(rich.truth.activity[~people], 5 * plain.truth.activity[~people])
+
+    def test_everything_and_pairs_agree_on_bots(self):
+        world = build(SMALL.model_copy(update={"bots": 0.3}), 1, 2)
+        requests = some_requests(world)
+        ads = np.tile(np.arange(5, dtype=np.int32), (60, 1))
+        whole = world.truth.everything(requests)
+        some = world.truth.pairs(requests.user, ads, requests.time)
+        assert_allclose(some, whole[:, :5], rtol=1e-4, atol=1e-5)
+        assert_allclose(whole[world.truth.bot[requests.user]], np.log(0.3 / 0.7), rtol=1e-6)
+
+
+class TestBuying:
+    def test_spread_and_level_are_the_dials(self):
+        c = WorldConfig(users=3000, ads=2000, history_days=0, history_per_day=0, conversion_rate=0.05)
+        b = build(c, 1, 1).truth.buying
+        n = np.arange(2000)
+        logit = b.pairs(np.tile(n, 3).astype(np.int32), np.concatenate([n, n[::-1], (7 * n) % 2000]).astype(np.int32))
+        assert logit.mean() == pytest.approx(np.log(0.05 / 0.95), abs=0.15)
+        sds = (c.conversion_user_sd, c.landing_sd, c.conversion_interaction_sd)
+        assert logit.std() == pytest.approx(np.sqrt(np.square(sds).sum()), rel=0.1)
+        assert np.unique(b.median_value).size <= c.categories
+
+    def test_a_good_click_is_not_a_good_customer(self):
+        t = build(WorldConfig(users=100, ads=2000, history_days=0, history_per_day=0, conversion_rate=0.05), 1, 1).truth
+        assert abs(np.corrcoef(t.ad_level, t.buying.landing)[0, 1]) < 0.1
+
+    def test_bids_per_conversion_come_to_the_bid_per_click_at_the_median_rate(self):
+        c = SMALL.model_copy(update={"conversion_rate": 0.1, "ocpc_share": 0.5})
+        demand = build(c, 1, 1).demand
+        per_conversion = ~np.isnan(demand.target)
+        assert_allclose(demand.target[per_conversion] * 0.1, demand.bid[per_conversion])
+        for campaign in np.unique(demand.campaign):
+            assert np.unique(per_conversion[demand.campaign == campaign]).size == 1
+
+
 class TestCatalog:
     def test_no_array_of_the_truth_is_in_it(self, world):
         """The category is public by design; every other truth is at best seen through noise."""
