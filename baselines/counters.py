@@ -7,6 +7,7 @@ clicks), so that a low slot does not look like a bad ad.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -184,6 +185,17 @@ class Counters:
             ],
             axis=1,
         ).astype(np.float32)
+
+    @property
+    def published_at(self) -> int:
+        """Time of the last publication."""
+        return self._versions[-1].at
+
+    def frozen(self) -> Counters:
+        """What the last publication made visible, and nothing that is published later. For reads only."""
+        other = copy.copy(self)
+        other._versions = deque([self._versions[-1]])
+        return other
 
     def snapshot(self) -> dict[str, Any]:
         """All state, copied."""
