@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from simulator.blame import one_line
 from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Ranked, Requests
 
 RETRIEVERS = "cs3bench.retrievers"
@@ -127,6 +128,9 @@ def make(name: str, group: str) -> Callable[..., Any]:
             found = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise ValueError(f"name == '{name}', must be an importable 'module:factory' ({error})") from error
+        except Exception as error:
+            # A stranger's module runs when it is imported, and may raise anything.
+            raise ValueError(f"name == '{name}', must be importable, its module raised {one_line(error)}") from error
         if not callable(found):
             raise ValueError(f"name == '{name}', must be callable, got {type(found).__name__}")
         return found  # type: ignore[no-any-return]

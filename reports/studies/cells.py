@@ -19,7 +19,9 @@ from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_ret
 from reports.metrics import auc, logloss, pcoc, reliability
 from reports.studies.evaluation import PanelRow, evaluate, read_panel, references, sample
 from reports.studies.workers import Progress, one_thread
+from simulator.blame import blamed
 from simulator.experiment import Cell, RunDirectory, read_json, write_json
+from simulator.guard import GuardedRanker, GuardedRetriever
 from simulator.keyed_random import subseed
 from simulator.log import read_parquet, write_parquet
 from simulator.marketplace import CascadeConfig, Day, Marketplace, learn_from_log
@@ -195,9 +197,11 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
     spelling = parse(task.cell.name)
     world = build(s.world, seed, s.all_days)
     burn_log, ranker_state, evaluator_state = _load_burn_in(run, seed)
-    ranker = make_ranker(spelling, world.catalog, seed, {})
+    name = f"arm '{spelling.name}'"
+    with blamed(f"{name} at time 0: its ranker's factory"):
+        ranker = GuardedRanker(f"{name}, ranker", make_ranker(spelling, world.catalog, seed, {}))
     if spelling.ranker == DEFAULT_RANKER:
-        ranker.restore(ranker_state)  # type: ignore[attr-defined]
+        ranker.restore(ranker_state)
     else:
         burn_log = backfill(burn_log, ranker, s)
     market = Marketplace(
@@ -208,7 +212,9 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         waiting=burn_log[burn_log.ready_at > s.run.burn_in * DAY],
         shown=burn_log,
     )
-    market.retriever = retriever = _retriever(task, spelling, world, market)
+    with blamed(f"{name} at time 0: its factory"):
+        retriever = GuardedRetriever(f"{name}, retriever", _retriever(task, spelling, world, market))
+    market.retriever = retriever
 
     # 1. Learn the burn-in's log in event order, reading the panel every night.
     panel: list[PanelRow] = []
@@ -242,7 +248,8 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         facts["references"] = _references(s, world, burn_log, log, retriever, ranker, spelling)
     if task.keep_state and all(hasattr(model, "snapshot") for model in (retriever, ranker)):
         state = {"retriever": _state(retriever), "ranker": _state(ranker)}
-        torch.save(state, run.work(task.cell) / "arm.pt")
+        with blamed(f"{name} at time {(s.run.burn_in + task.cell.days) * DAY}: saving its snapshot"):
+            torch.save(state, run.work(task.cell) / "arm.pt")
     with run.writing(task.cell) as out:
         write_parquet(_without_hidden(log), out / "log.parquet")
         write_parquet(ledger, out / "ledger.parquet")

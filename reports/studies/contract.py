@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.arms import make_retriever, parse
+from reports.arms import make_ranker, make_retriever, parse
+from simulator.blame import blamed
 from simulator.plugins import RANKERS, RETRIEVERS, make, nearest, registered
 from simulator.testing import Check, check_ranker, check_retriever
+from simulator.world import WorldConfig, build
 
 
 def check_name(name: str) -> list[Check]:
-    """Check whatever ``name`` makes.
+    """Check whatever ``name`` makes: a retriever, a ranker, or both parts of an arm that names its ranker.
 
     A factory that is not registered is checked as what it makes: a thing with ``retrieve`` is a retriever, one with
     ``rank`` a ranker.
@@ -18,25 +20,40 @@ def check_name(name: str) -> list[Check]:
     Raises:
         ValueError: one line, for a name that makes nothing.
     """
-    if name in registered(RANKERS):
-        return check_ranker(make(name, RANKERS))
-    if "+" in name or name in registered(RETRIEVERS):
-        spelling = parse(name)
-        return check_retriever(lambda catalog, seed, **_: make_retriever(spelling, catalog, seed, {}, {}), name=name)
+    part = name.partition("[")[0]
+    if part in registered(RANKERS) and "@" not in name and "+" not in name:
+        return _ranker(f"random@{name}", name)
+    if "@" in name:
+        whole, learned = name.split("@", 1)
+        return [
+            *(check._replace(name=f"retriever: {check.name}") for check in _retriever(name, whole)),
+            *(check._replace(name=f"ranker: {check.name}") for check in _ranker(f"random@{learned}", learned)),
+        ]
+    if "+" in name or part in registered(RETRIEVERS):
+        return _retriever(name, name)
     if ":" not in name:
         known = [*registered(RETRIEVERS), *registered(RANKERS)]
         raise ValueError(f"name == '{name}', must be a retriever, ranker, arm or module:factory{nearest(name, known)}")
-    factory: Any = make(name, RETRIEVERS)
-    made = factory(*_tiny())
+    made = _made(part)
     if hasattr(made, "retrieve"):
-        return check_retriever(factory)
+        return _retriever(name, name)
     if hasattr(made, "rank"):
-        return check_ranker(factory)
+        return _ranker(f"random@{name}", name)
     raise ValueError(f"name == '{name}', must make a thing with `retrieve` or `rank`, got {type(made).__name__}")
 
 
-def _tiny() -> tuple[Any, int]:
-    """A small catalog and a seed, to see what a factory makes."""
-    from simulator.world import WorldConfig, build
+def _retriever(spelling: str, name: str) -> list[Check]:
+    parts = parse(spelling)
+    return check_retriever(lambda catalog, seed: make_retriever(parts, catalog, seed, {}, {}), name=name)
 
-    return build(WorldConfig(users=20, ads=10, advertisers=3), 0, 1).catalog, 0
+
+def _ranker(spelling: str, name: str) -> list[Check]:
+    parts = parse(spelling)
+    return check_ranker(lambda catalog, seed: make_ranker(parts, catalog, seed, {}), name=name)
+
+
+def _made(name: str) -> Any:
+    """What a factory makes of a small catalog and a seed."""
+    factory = make(name, RETRIEVERS)
+    with blamed(f"{name} at time 0: its factory"):
+        return factory(build(WorldConfig(users=20, ads=10, advertisers=3), 0, 1).catalog, 0)

@@ -5,8 +5,8 @@
     []
 
 A tiny world is built, the plug-in serves and learns in its market, and everything that ``plugins.py`` promises is
-tried: forms, legality, pads, determinism, labels that wait, publication, isolation, snapshots. A plug-in that fails, or
-raises, yields one line with its name, the simulated time and what was wrong.
+tried: forms, legality, pads, inputs left alone, determinism, labels that wait, publication, isolation, snapshots. A
+plug-in that fails, or raises, yields one line with its name, the simulated time and what was wrong.
 
     stage              the tiny world, its market, a log to learn from
     watched            a plug-in whose calls are guarded and whose answers are checked and written down
@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from simulator.blame import ContractError
 from simulator.plugins import RankerFactory, RetrieverFactory
 from simulator.testing.bench import Bench, Check, judged
 from simulator.testing.clauses import BOTH, has
 from simulator.testing.ranker_clauses import OWN as OF_RANKERS
 from simulator.testing.retriever_clauses import OWN as OF_RETRIEVERS
 from simulator.testing.stage import tiny_world
-from simulator.testing.watched import ContractError, WatchedRanker, WatchedRetriever
+from simulator.testing.watched import WatchedRanker, WatchedRetriever
 
 
 def check_retriever(factory: RetrieverFactory, *, seed: int = 0, name: str | None = None) -> list[Check]:

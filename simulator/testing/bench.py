@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.blame import ContractError, blamed
 from simulator.testing.stage import FlippedQueue, stage_of
-from simulator.testing.watched import ContractError, Note, Watched, one_line
+from simulator.testing.watched import Note, Watched
 
 
 class Check(NamedTuple):
@@ -33,18 +35,16 @@ class Bench:
         self.factory = factory
         self.seed = seed
         self.watch = watch
-        self.stage = stage_of(seed)
+        # A copy: a plug-in that writes to what it is handed spoils its own stage only.
+        self.stage = copy.deepcopy(stage_of(seed))
         own = getattr(factory, "__name__", type(factory).__name__)
         self.named = name is not None or own != "<lambda>"
         self.name = name or own
 
     def make(self) -> Any:
         """A fresh watched plug-in (typed Any: the clauses know which of the two they ask)."""
-        try:
+        with blamed(f"{self.name} at time 0: its factory"):
             inner = self.factory(self.stage.world.catalog, self.seed)
-        except Exception as error:
-            # As in `Watched.call`: a stranger's code may raise anything.
-            raise ContractError(f"{self.name} at time 0: its factory raised {one_line(error)}") from None
         if not self.named:
             self.name, self.named = type(inner).__name__, True
         return self.watch(self.name, inner, self.stage)
@@ -59,6 +59,8 @@ class Bench:
             # The log holds hidden vectors in half precision; those that do not fit are the `probabilities` clause's.
             with np.errstate(over="ignore"):
                 market.run_day(0)
+        except ContractError:
+            raise
         except ValueError as error:
             plugin.broken(f"the market stopped: {error}")
         notes: list[Note] = plugin.notes

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Sequence
+from dataclasses import fields
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 
+from simulator.blame import ContractError, blamed
 from simulator.testing.bench import Bench
-from simulator.testing.stage import FLIP_AT, MARKET, Arrays
-from simulator.testing.watched import ContractError, Note, Watched
+from simulator.testing.stage import FLIP_AT, MARKET, Arrays, stage_of
+from simulator.testing.watched import Note, Watched
 
 
 def same(a: Arrays, b: Arrays) -> bool:
@@ -101,26 +106,53 @@ def isolation(bench: Bench) -> str:
 
 
 def snapshot(bench: Bench) -> str:
-    """A restored snapshot goes on exactly as the original did."""
+    """A restored snapshot goes on exactly as the original did, from a file too."""
     plugin = bench.make()
-    if not (hasattr(plugin.inner, "snapshot") and hasattr(plugin.inner, "restore")):
+    there = [verb for verb in ("snapshot", "restore") if callable(getattr(plugin.inner, verb, None))]
+    if not there:
         return "skipped: it has no snapshot and restore"
+    if len(there) == 1:
+        plugin.broken(f"{type(plugin.inner).__name__} has {there[0]} only, must have both snapshot and restore or none")
     first, second = bench.stage.parts()
     plugin.learn(first)
     state, then = plugin.call("snapshot"), plugin.answer()
+    with blamed(f"{plugin.where()}: pickling its snapshot"):
+        filed = pickle.dumps(state)
     plugin.learn(second)
-    twin = bench.make()
-    twin.now = int(first.ready_at[-1])
-    twin.call("restore", state)
-    if not same(then, twin.answer()):
-        twin.broken("restore does not serve what was served at the snapshot")
+    twin, filed_twin = bench.make(), bench.make()
+    for one, its, way in ((twin, state, ""), (filed_twin, pickle.loads(filed), " from a file")):  # noqa: S301 - ours
+        one.now = int(first.ready_at[-1])
+        one.call("restore", its)
+        if not same(then, one.answer()):
+            one.broken(f"restore{way} does not serve what was served at the snapshot")
     twin.learn(second)
     if not same(plugin.answer(), twin.answer()):
         twin.broken("after restore it learns otherwise than the original did, must be equal")
     return ""
 
 
+def inputs(bench: Bench) -> str:
+    """What it is handed belongs to the market: it writes to none of it."""
+    plugin = bench.make()
+    # The bench's own stage may be spoilt by now if it does write.
+    clean = stage_of(bench.seed)
+    log, offers, requests = copy.deepcopy((clean.log, clean.offers, clean.probe))
+    plugin.learn(log)
+    _untouched(plugin, "impressions", log, clean.log)
+    plugin.asked(requests, offers)
+    _untouched(plugin, "offers", offers, clean.offers)
+    _untouched(plugin, "requests", requests, clean.probe)
+    return ""
+
+
+def _untouched(plugin: Watched, what: str, now: Any, before: Any) -> None:
+    for field in fields(before):
+        if not np.array_equal(getattr(now, field.name), getattr(before, field.name), equal_nan=field.name == "logit"):
+            plugin.broken(f"it changed {what}.{field.name}, must leave what it is handed as it is")
+
+
 BOTH = {
+    "inputs": inputs,
     "determinism": determinism,
     "no peeking": no_peeking,
     "publication": publication,

@@ -16,7 +16,7 @@ from simulator.records import PAD, Candidates, Ranked
 from simulator.retrieval import PopularityRetriever
 from simulator.testing import Check, check_ranker, check_retriever
 
-BOTH = ["determinism", "no peeking", "publication", "isolation", "snapshot"]
+BOTH = ["inputs", "determinism", "no peeking", "publication", "isolation", "snapshot"]
 ARMS = [*sorted(registered(RETRIEVERS)), "dssm+cs3"]
 
 
@@ -171,6 +171,18 @@ class Thief(PopularityRetriever):
         return replace(found, logit=found.logit + np.float32(self.stolen))
 
 
+class WritesBids(PopularityRetriever):
+    def retrieve(self, requests, offers, k):
+        offers.bid[:] = 1.0
+        return super().retrieve(requests, offers, k)
+
+
+class WritesLabels(PopularityRetriever):
+    def update(self, impressions):
+        impressions.label[:] = True
+        super().update(impressions)
+
+
 class Restless(PopularityRetriever):
     def score(self, requests, ads):
         return super().score(requests, ads) + np.random.default_rng().normal(0, 1e-6, ads.shape).astype(np.float32)
@@ -216,6 +228,21 @@ class SnapshotOfNothingServed(Snapshots):
         self._clicks, self._shown = state["clicks"].copy(), state["shown"].copy()
 
 
+class HalfASnapshot(PopularityRetriever):
+    def snapshot(self):
+        return {}
+
+
+class SnapshotForNoFile(Snapshots):
+    def snapshot(self):
+        return super().snapshot() | {"rule": lambda x: x}
+
+
+class Nothing(PopularityRetriever):
+    def retrieve(self, requests, offers, k):
+        return None
+
+
 def caught(checks: list[Check], broken: type, root: str, others: set[str] | None, said: str) -> None:
     """The first fault is ``root`` and says so; the others are exactly ``others`` (None: whatever follows from it)."""
     found = faults(checks)
@@ -247,14 +274,19 @@ STOPPED = {"determinism", "no peeking"}
         (PadsFirst, "pads", set(), "must have its pads last"),
         (NeedsAnAd, "none eligible", set(), "ValueError: zero-size array"),
         (FlatScores, "shapes", None, "score is float32 [960], must be float32 [16, 60]"),
-        (WideIds, "shapes", None, "candidates.ad is int64 [16, 1], must be int32 [16, any]"),
+        (WideIds, "shapes", None, "candidates.ad is int64 [16, 10], must be int32 [16, any]"),
         (Lists, "shapes", None, "candidates.ad is a list, must be a numpy array"),
-        (TooMany, "shapes", None, "must be [16, <= 1]"),
+        (TooMany, "shapes", None, "must be [16, <= 10]"),
         (Thief, "no peeking", set(), "depends on labels that may be seen from the sync at 57600 on"),
         (Unsynced, "no peeking", {"publication"}, "what it serves after update depends on labels"),
         (Restless, "determinism", {"no peeking", "publication", "isolation"}, "asked twice"),
         (UnseededStart, "determinism", {"no peeking"}, "two runs with seed 0 differ"),
         (Shared, "determinism", {"no peeking", "isolation"}, "two runs with seed 0 differ"),
+        (Nothing, "shapes", None, "retrieve returned a NoneType without 'ad', must be like Candidates"),
+        (WritesBids, "inputs", set(), "it changed offers.bid, must leave what it is handed as it is"),
+        (WritesLabels, "inputs", None, "it changed impressions.label"),
+        (HalfASnapshot, "snapshot", set(), "has snapshot only, must have both snapshot and restore or none"),
+        (SnapshotForNoFile, "snapshot", set(), "pickling its snapshot raised AttributeError: Can't pickle"),
         (SnapshotByReference, "snapshot", set(), "after restore it learns otherwise"),
         (SnapshotOfNothingServed, "snapshot", set(), "does not serve what was served"),
     ],
@@ -302,6 +334,13 @@ class Huge(Rates):
         return replace(ranked, hidden=ranked.hidden + np.float32(1e5))
 
 
+class WritesContext(Rates):
+    def rank(self, requests, ads):
+        ranked = super().rank(requests, ads)
+        requests.context[:] = 0
+        return ranked
+
+
 class PricedPads(Rates):
     def rank(self, requests, ads):
         return replace(super().rank(requests, ads), pctr=self.rate[ads].astype(np.float32))
@@ -343,6 +382,7 @@ class SharedRates(Rates):
         (TooSure, "probabilities", STOPPED, "must be in [0, 1]"),
         (Undefined, "probabilities", {"pads"} | STOPPED, "ranked.pctr == nan"),
         (Huge, "probabilities", set(), "must be finite in half precision"),
+        (WritesContext, "inputs", None, "it changed requests.context"),
         (PricedPads, "pads", set(), "at a pad, must be 0"),
         (FlatHidden, "shapes", None, "must be float32 [16, 60, any]"),
         (UnsyncedRates, "no peeking", {"publication"}, "what it serves after update depends on labels"),
