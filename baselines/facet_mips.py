@@ -18,21 +18,49 @@ Letters: R users, H user facets, N items, J item facets, p width of a facet, m l
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from baselines.faiss_index import build, search
+from baselines.faiss_index import PROBED, Index, build, bytes_of, search
 from baselines.late_scan import ExactScan, Found, Query, rescored
-from simulator.records import Flags, Ints
+from simulator.records import Flags, Floats, Ints
 
 LEAST_DEPTH = 32
 GIVE_UP = 4
 SLACK = 1e-5
 """Room for rounding in the bound, relative to the largest score that there can be."""
+
+
+class Bids(NamedTuple):
+    """The list of log bids.
+
+    Attributes:
+        log_bid: [N], -inf where an item may not compete.
+        by_bid: [E], items that may, by falling log bid.
+        falling: [E + 1], their log bids, and -inf for what comes after the last.
+        place: [N], the place of each item in ``by_bid``, -1 where it has none.
+        allowed: bool [F], facets of items that may compete.
+    """
+
+    log_bid: Floats
+    by_bid: Ints
+    falling: Floats
+    place: Ints
+    allowed: Flags
+
+    @classmethod
+    def of(cls, log_bid: Floats, owner: Ints) -> Bids:
+        """From log bids [N] and the item of each facet [F]."""
+        eligible = np.isfinite(log_bid)
+        by_bid = np.argsort(-log_bid, kind="stable")[: int(eligible.sum())]
+        place = np.full(log_bid.size, -1)
+        place[by_bid] = np.arange(by_bid.size)
+        return cls(log_bid, by_bid, np.append(log_bid[by_bid], -np.inf), place, eligible[owner])
 
 
 class FacetMips:
@@ -43,23 +71,49 @@ class FacetMips:
         real: bool [N, J], or None for no pads; pads are in no list.
         kind: of the facet index: ``flat`` (exact), ``hnsw`` or ``ivf``.
         over: length of the first lists, per item that is wanted.
+        probed: of ``ivf``, one in so many cells is searched.
     """
 
-    def __init__(self, facets: Tensor, real: Tensor | None = None, kind: str = "flat", over: int = 4) -> None:
+    def __init__(
+        self, facets: Tensor, real: Tensor | None = None, kind: str = "flat", over: int = 4, probed: int = PROBED
+    ) -> None:
         self._facets, self._real, self._exact, self._over = facets, real, kind == "flat", over
-        there = np.ones(facets.shape[:2], dtype=bool) if real is None else real.numpy()
+        self._probed = probed
+        N, J, p = facets.shape
         self._scan: ExactScan | None = None
-        self._owner = np.nonzero(there)[0]
-        self._index: Any = build(facets.numpy()[there], kind)
+        if real is None:
+            self._owner = np.repeat(np.arange(N), J)
+            rows = facets.reshape(N * J, p).numpy()
+        else:
+            self._owner = np.nonzero(real.numpy())[0]
+            rows = facets[real].numpy()
+        self._index: Index = build(rows, kind)
+        self._bids: Bids | None = None
+
+    def held(self) -> int:
+        """Bytes of the lists' index and of the facets that rank what they name, twice where all were scanned once."""
+        facets = self._facets.nbytes * (1 if self._scan is None else 2)
+        return facets + self._owner.nbytes + bytes_of(self._index)
+
+    def reaching(self, over: int | None = None, probed: int | None = None) -> FacetMips:
+        """The same lists, of another length or from more or fewer cells."""
+        other = copy.copy(self)
+        other._over, other._probed = over or self._over, probed or self._probed
+        return other
 
     def search(self, query: Query, k: int) -> Found:
-        """The best ``k`` of each user; ``certain`` where the certificate holds."""
+        """The best ``k`` of each user; ``certain`` where the certificate holds.
+
+        Raises:
+            ValueError: for a negative weight: the bound would not hold.
+        """
+        if len(query.weights) and float(query.weights.min()) < 0:
+            raise ValueError(f"weights == {float(query.weights.min()):g}, must not be negative")
         log_bid = query.log_bid.numpy()
-        eligible = np.isfinite(log_bid)
-        # Places in the list of log bids; what may not compete comes last and is never named.
-        by_bid = np.argsort(-log_bid, kind="stable")[: int(eligible.sum())]
-        place = np.full(log_bid.size, -1)
-        place[by_bid] = np.arange(by_bid.size)
+        # Requests of one tick share the bids: their list is sorted once.
+        if self._bids is None or not np.array_equal(self._bids.log_bid, log_bid):
+            self._bids = Bids.of(log_bid.copy(), self._owner)
+        by_bid, place = self._bids.by_bid, self._bids.place
         R, width = len(query.users), min(k, log_bid.size)
         found = Found(
             item=torch.full((R, width), -1),
@@ -71,11 +125,10 @@ class FacetMips:
         depth = max(self._over * k, LEAST_DEPTH)
         while len(open_rows) and by_bid.size:
             some = query._replace(users=query.users[open_rows], weights=query.weights[open_rows])
-            lists, floor = self._lists(some, eligible, depth)
+            lists, floor = self._lists(some, self._bids.allowed, depth)
             listed, unlisted = union(lists, by_bid, place, depth)
             money, item, similarity = rescored(some, self._facets, self._real, torch.from_numpy(listed), k)
-            richest = np.append(log_bid[by_bid], -np.inf)[unlisted]
-            certain = self._certain(some, money, floor, richest, min(k, by_bid.size))
+            certain = self._certain(some, money, floor, self._bids.falling[unlisted], min(k, by_bid.size))
             scored = torch.from_numpy((listed >= 0).sum(axis=1))
             _fill(found, open_rows, Found(item, similarity, certain, scored))
             if not self._exact:
@@ -96,11 +149,10 @@ class FacetMips:
             self._scan = ExactScan(self._facets, self._real)
         return self._scan
 
-    def _lists(self, query: Query, eligible: Flags, depth: int) -> tuple[Ints, Tensor]:
+    def _lists(self, query: Query, allowed: Flags, depth: int) -> tuple[Ints, Tensor]:
         """The items of the best ``depth`` facets of each user facet, [R, H * depth] (-1 pads), and t_i, [R, H]."""
         R, H, p = query.users.shape
-        allowed = eligible[self._owner]
-        product, facet = search(self._index, query.users.reshape(R * H, p).numpy(), depth, allowed)
+        product, facet = search(self._index, query.users.reshape(R * H, p).numpy(), depth, allowed, self._probed)
         items = np.where(facet < 0, -1, self._owner[facet]).reshape(R, H * facet.shape[1])
         # A list as long as there are facets names all that there is.
         last = np.full(R * H, -np.inf) if depth >= allowed.sum() else product[:, -1]

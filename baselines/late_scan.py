@@ -175,6 +175,10 @@ class LateIndex(Protocol):
         """The best ``k`` of each user, ties by id."""
         ...
 
+    def held(self) -> int:
+        """Bytes of all that it needs to be searched."""
+        ...
+
 
 class ExactScan:
     """Scores every item: the truth that the other ways are measured against.
@@ -186,6 +190,10 @@ class ExactScan:
 
     def __init__(self, facets: Tensor, real: Tensor | None = None) -> None:
         self._items = FacetMajor.of(facets, real)
+
+    def held(self) -> int:
+        """Bytes of the items as they are laid out."""
+        return self._items.blocks.nbytes
 
     def search(self, query: Query, k: int) -> Found:
         """All items, a few users at a time."""

@@ -3,8 +3,12 @@
     logit = g / H_u sum_{i <= H_u} max_{j <= H_v} <q_i, p_j> + b0
 
 Facets are linear in the towers' last hidden layers and of unit length. Departures: facets of a user's and of an ad's
-features stand in the place of tokens' encodings; the mean over the user's facets keeps the score in [-1, 1]; all
-weights w_i are 1. Losses and everything else are ``dssm``'s, over this score.
+features stand in the place of tokens' encodings; the mean over the user's facets keeps the score in [-1, 1]. Losses and
+everything else are ``dssm``'s, over this score.
+
+All facets of a user count alike, or, with ``gates``, w_i times with w = H_u softmax(gates(h_u)), h_u the user tower's
+last hidden layer (models.md 5.1). As w_i max_j <q_i, p_j> = max_j <w_i q_i, p_j> for w_i >= 0, a gated tower returns
+facets of length w_i, and nothing that reads facets has to know.
 
 Only the winning facet of an ad gets gradient, so facets may die. Against that stands
 
@@ -23,6 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from baselines.assembly import assembled, hands_over
@@ -52,6 +57,7 @@ class MaxSimConfig:
         user_facets, item_facets: H_u and H_v.
         facet: p.
         diversity: weight of the term that keeps a side's facets apart.
+        gates: a user's facets have weights of their own, which start at 1; without, all weights are 1.
         candidates: the way to candidates, one of ``CANDIDATES``.
         facet_index: under ``facets``, the index that makes the lists: ``flat`` (exact, with the certificate), ``hnsw``
             or ``ivf``.
@@ -64,6 +70,7 @@ class MaxSimConfig:
     item_facets: int = 4
     facet: int = 32
     diversity: float = 0.01
+    gates: bool = False
     candidates: str = "scan"
     facet_index: str = "flat"
     fde: tuple[int, int, int] = (20, 3, 8)
@@ -79,8 +86,29 @@ class MaxSimConfig:
                 raise ValueError(f"{name} == {getattr(self, name)}, must be at least 1")
 
 
+class GatedLast(nn.Module):
+    """The last layer of a gated tower: facets, and beside them the logits of their weights, which start at zero.
+
+    Args:
+        facets: the last layer without gates.
+        gates: H.
+    """
+
+    def __init__(self, facets: nn.Linear, gates: int) -> None:
+        super().__init__()
+        self.facets = facets
+        # Drawn from no generator: the other layers start as they do without gates.
+        self.gates: nn.Linear = nn.utils.skip_init(nn.Linear, facets.in_features, gates)  # type: ignore[no-untyped-call]
+        nn.init.zeros_(self.gates.weight)
+        nn.init.zeros_(self.gates.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[B, h] -> [B, H * p + H]."""
+        return torch.cat([self.facets(h), self.gates(h)], dim=1)
+
+
 class FacetTower(Tower):
-    """``n(MLP([embeddings; pooled history; dense; extras]))`` as H facets, each of unit length.
+    """``n(MLP([embeddings; pooled history; dense; extras]))`` as H facets, each of unit length, or of its weight's.
 
     Args:
         embedding: the field table, shared by both towers.
@@ -88,6 +116,7 @@ class FacetTower(Tower):
         hidden: widths of the hidden layers.
         facets, width: H and p.
         dropout, seed: of the hidden layers while training.
+        gates: facets have weights.
     """
 
     def __init__(
@@ -99,10 +128,16 @@ class FacetTower(Tower):
         width: int,
         dropout: float,
         seed: int,
+        gates: bool = False,
     ) -> None:
         super().__init__()
         self.embedding = embedding
         self.layers: nn.Sequential = mlp([width_in, *hidden, facets * width], dropout, seed)
+        if gates:
+            last = self.layers[-1]
+            assert isinstance(last, nn.Linear)
+            self.layers[-1] = GatedLast(last, facets)
+        self._gates = gates
         self._shape = facets, width
 
     def widen(self, extra: int) -> None:
@@ -110,9 +145,12 @@ class FacetTower(Tower):
         widen_first(self.layers, extra)
 
     def forward(self, x: SideInput, extras: Tensor | None, rows: Tensor | None = None) -> Tensor:
-        """Unit facets [B, H, p]; ``rows`` as in :class:`FieldEmbedding`."""
-        facets: Tensor = self.layers(with_extras(self.embedding(x, rows), extras)).unflatten(1, self._shape)
-        return nn.functional.normalize(facets, dim=2, eps=1e-8)
+        """Facets [B, H, p], of unit length or of their weights'; ``rows`` as in :class:`FieldEmbedding`."""
+        out: Tensor = self.layers(with_extras(self.embedding(x, rows), extras))
+        H, p = self._shape
+        bare = out[:, : H * p] if self._gates else out
+        facets = nn.functional.normalize(bare.reshape(-1, H, p), dim=2, eps=1e-8)
+        return H * out[:, H * p :].softmax(dim=1)[..., None] * facets if self._gates else facets
 
 
 class LateTwoTower(TwoTower):
@@ -121,17 +159,27 @@ class LateTwoTower(TwoTower):
     Args:
         user, item, score, gain, base_ctr: as of :class:`TwoTower`.
         diversity: weight of the loss.
+        gates: users' facets come with their weights.
     """
 
     def __init__(
-        self, user: Tower, item: Tower, score: MaxSim, *, gain: float, base_ctr: float, diversity: float
+        self,
+        user: Tower,
+        item: Tower,
+        score: MaxSim,
+        *,
+        gain: float,
+        base_ctr: float,
+        diversity: float,
+        gates: bool = False,
     ) -> None:
         super().__init__(user, item, score, gain=gain, base_ctr=base_ctr)
-        self._diversity = diversity
+        self._diversity, self._gates = diversity, gates
 
     def own_loss(self, batch: Forward) -> Tensor | None:
         """The weighted diversity term of both sides, mean over the rows."""
-        return self._diversity * (likeness(batch.u) + likeness(batch.v)).mean()
+        u = nn.functional.normalize(batch.u, dim=2, eps=1e-8) if self._gates else batch.u
+        return self._diversity * (likeness(u) + likeness(batch.v)).mean()
 
 
 def likeness(facets: Tensor) -> Tensor:
@@ -220,14 +268,17 @@ def maxsim(
                 late.facet,
                 config.dropout,
                 subseed(seed, f"{side} tower dropout"),
+                late.gates and side == "user",
             )
             for side, width_in, facets in zip(
                 ("user", "item"), widths, (late.user_facets, late.item_facets), strict=True
             )
         )
         score = MaxSim(late.user_facets, late.item_facets, late.facet)
-        return LateTwoTower(user, item, score, gain=config.gain, base_ctr=catalog.base_ctr, diversity=late.diversity)
+        head = {"gain": config.gain, "base_ctr": catalog.base_ctr}
+        return LateTwoTower(user, item, score, **head, diversity=late.diversity, gates=late.gates)
 
     retriever = assembled(catalog, seed, config, build, extras, auxiliary)
     retriever.makes_finder = late_finder(late, seed)
+    retriever.indexed = late.candidates != "scan"
     return retriever

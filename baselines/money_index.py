@@ -18,10 +18,14 @@ Letters: R queries, A items, w width of a vector, m candidates.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from baselines.faiss_index import GROUP, Index, build, search
+from baselines.faiss_index import GROUP, Index, build, build_in_blocks, bytes_of, search
 from simulator.records import Flags, Floats, Ints
 
 MOVED = 0.05
@@ -29,21 +33,33 @@ FEW = 2
 SPARSE = 10
 
 
+class Made(NamedTuple):
+    """Vectors that are made when they are asked for, because all of them together are too many to keep.
+
+    Attributes:
+        shape: (A, w).
+        of: makes the vectors of a slice, float32 [.., w].
+    """
+
+    shape: tuple[int, int]
+    of: Callable[[slice], npt.NDArray[np.float32]]
+
+
 class MoneyIndex:
     """A FAISS index over vectors and log bids.
 
     Args:
         kind: ``hnsw``, ``ivf`` or ``pq`` (or ``flat``, exact).
-        vectors: float32 [A, w], not copied.
+        vectors: float32 [A, w], not copied, or what makes them.
         gain: what makes a product of vectors a logit, positive.
         over: candidates that are asked for, per one that is wanted.
     """
 
-    def __init__(self, kind: str, vectors: npt.NDArray[np.float32], gain: float, over: int = 2) -> None:
+    def __init__(self, kind: str, vectors: npt.NDArray[np.float32] | Made, gain: float, over: int = 2) -> None:
         self._kind, self._vectors, self._gain, self._over = kind, vectors, gain, over
         self._index: Index | None = None
-        self._log_bid = np.zeros(len(vectors), dtype=np.float32)
-        self._known = np.zeros(len(vectors), dtype=bool)
+        self._log_bid = np.zeros(vectors.shape[0], dtype=np.float32)
+        self._known = np.zeros(vectors.shape[0], dtype=bool)
         self.builds = 0
         """How often it was built."""
 
@@ -80,5 +96,23 @@ class MoneyIndex:
         money = np.zeros((log_bid.size, GROUP if self._kind == "pq" else 1), dtype=np.float32)
         # The same number off every row moves no order; centred, log bids add the least to the rows' lengths.
         money[:, 0] = self._log_bid - typical
-        self._index = build(np.concatenate([self._gain * self._vectors, money], axis=1), self._kind)
+        of = self._vectors.of if isinstance(self._vectors, Made) else self._vectors.__getitem__
+
+        def rows(some: slice) -> npt.NDArray[np.float32]:
+            return np.concatenate([self._gain * of(some), money[some]], axis=1)
+
+        if self._kind == "pq":
+            self._index = build_in_blocks(rows, len(money), self._vectors.shape[1] + GROUP)
+        else:
+            self._index = build(rows(slice(None)), self._kind)
         self.builds += 1
+
+    def held(self) -> int:
+        """Bytes of the index and of the bids that it was built with."""
+        return self._log_bid.nbytes + self._known.nbytes + (bytes_of(self._index) if self._index is not None else 0)
+
+    def reaching(self, over: int) -> MoneyIndex:
+        """The same index, as far as it is built, asked for ``over`` candidates per one that is wanted."""
+        other = copy.copy(self)
+        other._over = over
+        return other

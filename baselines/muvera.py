@@ -16,14 +16,17 @@ Letters: U users, N items, H facets of either, p width of a facet, R repetitions
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from baselines.faiss_index import CODES
 from baselines.late_scan import USERS, Found, Query, rescored
-from baselines.money_index import MoneyIndex
+from baselines.money_index import Made, MoneyIndex
 from baselines.top import top_by_id
 from simulator.keyed_random import subseed
 
@@ -152,7 +155,8 @@ class Muvera:
             raise ValueError(f"items == {len(facets)}, must be at least {CODES} for store 'pq'")
         self.fde = Fde(facets.shape[2], config, seed)
         self._facets, self._real, self._over, self._store = facets, real, over, store
-        self._encoded = self.fde.items(facets, real)
+        # A million encodings of 1,280 numbers are 5 GB: `pq` codes them block by block and keeps the codes alone.
+        self._encoded = self.fde.items(facets, real) if store == "flat" else None
         self._index: MoneyIndex | None = None
 
     def search(self, query: Query, k: int) -> Found:
@@ -163,7 +167,21 @@ class Muvera:
         scored = (listed >= 0).sum(dim=1)
         return Found(item, similarity, scored >= int(query.log_bid.isfinite().sum()), scored)
 
+    def held(self) -> int:
+        """Bytes of what is searched and of the facets that rank what is found."""
+        coded = 0 if self._index is None else self._index.held()
+        kept = 0 if self._encoded is None else self._encoded.nbytes
+        return self._facets.nbytes + kept + coded
+
+    def reaching(self, over: int) -> Muvera:
+        """The same encodings, asked for ``over`` candidates per one that is wanted."""
+        other = copy.copy(self)
+        other._over = over
+        other._index = None if self._index is None else self._index.reaching(over)
+        return other
+
     def _flat(self, encoded: Tensor, query: Query, k: int) -> Tensor:
+        assert self._encoded is not None
         parts = []
         for first in range(0, max(len(encoded), 1), USERS):
             money = query.gain * encoded[first : first + USERS] @ self._encoded.T + query.log_bid
@@ -173,5 +191,13 @@ class Muvera:
 
     def _pq(self, encoded: Tensor, query: Query, k: int) -> Tensor:
         if self._index is None:
-            self._index = MoneyIndex("pq", self._encoded.numpy(), query.gain, self._over)
+            made = Made((len(self._facets), self.fde.config.numbers), self._made)
+            self._index = MoneyIndex("pq", made, query.gain, self._over)
         return torch.from_numpy(self._index.listed(encoded.numpy(), query.log_bid.numpy(), k))
+
+    def _made(self, some: slice) -> npt.NDArray[np.float32]:
+        """Encodings of some items."""
+        encoded: npt.NDArray[np.float32] = self.fde.items(
+            self._facets[some], None if self._real is None else self._real[some]
+        ).numpy()
+        return encoded

@@ -91,7 +91,7 @@ class MaxSim:
     """The mean over the user's facets of their best match among the ad's: ``1/H_u sum_i max_j <u_i, v_j>``.
 
     Args:
-        user_facets: H_u of users' facets [B, H_u, p], unit length.
+        user_facets: H_u of users' facets [B, H_u, p], of unit length, or each as long as its weight.
         item_facets: H_v of ads' facets [B, H_v, p], unit length.
         facet: p.
         handed: how many facets, the last ones, stand for a user elsewhere; all if None.

@@ -68,6 +68,10 @@ class VectorFinder:
         self._items, self._gain = items, gain
         self.index = MoneyIndex(kind, items.numpy(), gain, over)
 
+    def held(self) -> int:
+        """Bytes of the vectors and of their index."""
+        return self._items.nbytes + self.index.held()
+
     def find(self, users: Tensor, log_bid: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Ads and cosines; a request whose list is too short for ``k`` is answered exactly."""
         listed = torch.from_numpy(self.index.listed(users.numpy(), log_bid.numpy(), k))

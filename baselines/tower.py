@@ -30,7 +30,7 @@ from baselines.features import Events, FieldEmbedding, Fields, SideInput, widene
 from baselines.flat_adam import FlatAdam
 from baselines.rowwise_adagrad import RowwiseAdagrad
 from baselines.score import Cosine, Score
-from baselines.search import EXACT, Finder, MakesFinder, by_vectors
+from baselines.search import EXACT, Finder, MakesFinder, by_vectors, recall_against_exact
 from baselines.softmax import StreamingFrequency, against_uniform, in_batch
 from simulator.keyed_random import subseed
 from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Requests
@@ -179,6 +179,7 @@ class TowerRetriever:
 
     Attributes:
         makes_finder: makes what serves in place of the exact scan from each publication's items; None for the scan.
+        indexed: whether it serves from an index, which may miss ads.
     """
 
     def __init__(
@@ -215,6 +216,7 @@ class TowerRetriever:
         self.makes_finder = by_vectors(config.search)
         if self.makes_finder is not None and not isinstance(model.score, Cosine):
             raise ValueError(f"search == {config.search!r}, must be 'exact' for towers that do not return one vector")
+        self.indexed = self.makes_finder is not None
         self._found_in: tuple[Tensor, Finder] | None = None
         self._now = 0
         self._synced: list[int] = []
@@ -272,6 +274,10 @@ class TowerRetriever:
             logit=np.where(legal, found, np.nan).astype(np.float32),
             explored=np.zeros(legal.shape, dtype=bool),
         )
+
+    def recall_against_exact(self, requests: Requests, offers: Offers, k: int) -> Floats | None:
+        """Share of the exact best ``k`` that the index finds, [R]; None where every ad is scored."""
+        return recall_against_exact(self, requests, offers, k) if self.indexed else None
 
     @torch.no_grad()
     def score(self, requests: Requests, ads: Keys) -> Floats:

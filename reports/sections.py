@@ -576,6 +576,23 @@ def cost(results: Record) -> Section:
     )
 
 
+def index_recall(results: Record) -> Section:
+    """What an arm's index finds of what its exact search would."""
+    found = results["index_recall"]
+    rows = [[arm, wording.number(one.get("mean")), *spread(one)] for arm, one in found.items()]
+    count = max((one.get("n_worlds") or 0 for one in found.values()), default=0)
+    said = ", ".join(f"{arm} {wording.percent(one.get('mean'), sign=False)}" for arm, one in found.items())
+    return Section(
+        key="index",
+        title="What the index finds",
+        lead=f"Of the ads that an exact search would have returned, the index returns: {said}.",
+        caption=f"Recall@{wording.number(results.get('k'))} of the index against exact search by the same published "
+        f"weights, bids and budgets, on the final evaluation's requests; 95% t intervals over {worlds(count)}. An arm "
+        "that is not listed scores every ad.",
+        tables=(table("", ("Arm", "Recall of the index", "95% CI"), rows, shown=True),),
+    )
+
+
 def references(results: Record) -> Section:
     """Random, popularity, the towers and the oracle on one scale."""
     found = results["references"]
@@ -665,6 +682,7 @@ def build(results: Record, timing: Record, manifest: Record, drawn: Iterable[str
         mechanisms(results) if has_rows(results, "mechanisms") else None,
         latency(results, timing) if timing.get("latency") else None,
         cost(results) if results.get("cost") else None,
+        index_recall(results) if results.get("index_recall") else None,
         references(results) if "references" in has else None,
         appendix(results, timing, manifest),
     ]

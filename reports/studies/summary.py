@@ -289,6 +289,16 @@ def reference_rows(arm: Sequence[Facts]) -> dict[str, Any]:
     return {"n_worlds": len(arm), "rows": rows}
 
 
+def index_recall(named: Mapping[str, Sequence[Facts]]) -> dict[str, Any]:
+    """``index_recall`` by arm: what an index finds of the exact best K; nothing if every arm scans all ads."""
+    rows = {}
+    for name, arm in named.items():
+        if all("index_recall" in facts for facts in arm):
+            c = curve([[facts["index_recall"]] for facts in arm])
+            rows[name] = {key: float(c[key][0]) for key in ("mean", "lo", "hi")} | {"n_worlds": len(arm)}
+    return {"index_recall": rows} if rows else {}
+
+
 REFERENCES = ("random", "popularity", "oracle")
 
 
@@ -401,6 +411,7 @@ def summarise(
         "burn_in": {
             "revenue_per_1000": float(1000 * sum(d["revenue"] for d in logged) / sum(d["requests"] for d in logged))
         },
+        **index_recall(named),
     }
 
 

@@ -88,6 +88,27 @@ def test_where_lists_disagree_all_items_are_scanned(market):
     assert (found.scored == 1500).any()
 
 
+@pytest.mark.parametrize("sharp", [0.0, 1.0, 8.0, 200.0])
+def test_gates_keep_the_certificate_exact(market, sharp):
+    """Weights of a softmax, from all alike to one facet alone (the others 0, some of them below float32's least)."""
+    query, items = market
+    gates = torch.softmax(sharp * torch.randn(12, 4, generator=torch.Generator().manual_seed(1)), dim=1)
+    query = query._replace(weights=4 * gates)
+    index = FacetMips(items, over=2)
+    found, truth = index.search(query, 10), ExactScan(items).search(query, 10)
+    assert found.certain.all()
+    assert torch.equal(found.item, truth.item)
+    # Facets as long as their weights are the same question.
+    scaled = query._replace(users=query.users * query.weights[..., None], weights=torch.ones(12, 4))
+    assert torch.equal(index.search(scaled, 10).item, truth.item)
+
+
+def test_a_negative_weight_is_refused(market):
+    query, items = market
+    with pytest.raises(ValueError, match=r"weights == -0.5, must not be negative"):
+        FacetMips(items).search(query._replace(weights=torch.full((12, 4), -0.5)), 10)
+
+
 @pytest.mark.parametrize("kind", ["hnsw", "ivf"])
 def test_over_an_approximate_index_nothing_is_certain(market, kind):
     query, items = market
@@ -95,6 +116,29 @@ def test_over_an_approximate_index_nothing_is_certain(market, kind):
     assert not found.certain.any()
     same = np.mean([np.isin(t, f).mean() for t, f in zip(truth.item, found.item, strict=True)])
     assert same > 0.8
+
+
+def test_one_index_is_asked_for_longer_lists_or_more_cells(market):
+    query, items = market
+    truth = ExactScan(items).search(query, 10).item
+    index = FacetMips(items, kind="ivf", over=4, probed=64)
+    recall, scored = [], []
+    for over, probed in ((None, None), (None, 1), (16, 1)):
+        found = index.reaching(over, probed).search(query, 10)
+        recall.append(np.mean([np.isin(t, f).mean() for t, f in zip(truth, found.item, strict=True)]))
+        scored.append(int(found.scored.sum()))
+    assert recall == sorted(recall)
+    assert scored == sorted(scored)
+    assert len(set(scored)) == 3
+    assert index.held() > items.nbytes + 4 * items.nelement()
+
+
+def test_bids_that_change_are_sorted_again(market):
+    query, items = market
+    index = FacetMips(items)
+    for shift in (0, 7):
+        asked = query._replace(log_bid=query.log_bid.roll(shift))
+        assert torch.equal(index.search(asked, 10).item, ExactScan(items).search(asked, 10).item)
 
 
 def test_a_rich_ad_that_no_facet_likes_is_found():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.faiss_index import KINDS, build, of_one_length, search
+from baselines import faiss_index
+from baselines.faiss_index import KINDS, build, build_in_blocks, bytes_of, of_one_length, search
 
 ROWS, WIDTH, K = 3000, 16, 20
 DRAWS = np.random.default_rng(0)
@@ -51,6 +52,39 @@ def test_exact_products_come_with_the_exact_index():
 def test_the_same_rows_make_the_same_index(index):
     again = search(build(X, index.kind), QUERIES, K, ALLOWED)[1]
     np.testing.assert_array_equal(search(index, QUERIES, K, ALLOWED)[1], again)
+
+
+def test_more_cells_find_more():
+    index, product = build(X, "ivf"), QUERIES @ X.T
+    shares = [recall(search(index, QUERIES, K, np.ones(ROWS, dtype=bool), probed)[1], product) for probed in (64, 8, 1)]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.9
+    assert shares[-1] == 1.0
+
+
+def test_codes_are_the_same_whether_rows_come_at_once_or_in_blocks(monkeypatch):
+    whole = build(X, "pq")
+    monkeypatch.setattr(faiss_index, "ADDED", 700)
+    asked = []
+
+    def rows(some):
+        asked.append(some)
+        return X[some]
+
+    blocks = build_in_blocks(rows, *X.shape)
+    assert [len(X[some]) for some in asked] == [3000, 700, 700, 700, 700, 200]
+    for found, wanted in zip(*(search(one, QUERIES, K, ALLOWED) for one in (blocks, whole)), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    monkeypatch.setattr(faiss_index, "TRAINED", 500)
+    asked.clear()
+    share = recall(search(build_in_blocks(rows, *X.shape), QUERIES, K, np.ones(ROWS, dtype=bool))[1], QUERIES @ X.T)
+    assert len(X[asked[0]]) == 500
+    assert share > 0.45
+
+
+def test_bytes_are_those_of_the_index_on_disk(index):
+    written = faiss_index.on_one_thread().serialize_index(index.faiss).nbytes
+    assert bytes_of(index) == pytest.approx(written, rel=0.06)
 
 
 def test_a_search_that_ends_early_says_so():

@@ -9,6 +9,8 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
+from baselines.facet_mips import FacetMips
+from baselines.late_scan import Query
 from baselines.maxsim import MaxSimConfig, facet_shares, likeness, maxsim
 from baselines.search import recall_against_exact
 from reports.arms import make_retriever, parse
@@ -52,6 +54,33 @@ def test_every_way_serves_what_the_exact_scan_finds(world, requests, offers, sta
     # In the order of money by its own score of the same ads.
     money = towers.score(requests, found.ad) + offers.log_bid()[found.ad]
     assert (np.diff(money, axis=1) <= 1e-5).all()
+
+
+@pytest.fixture(scope="module")
+def gated(world, log, market_config):
+    towers = made(world, gates=True, lr=3e-3)
+    learn_from_log(log, towers, market_config.cascade, 0)
+    return towers.snapshot()
+
+
+def test_gates_are_weights_that_sum_to_the_number_of_facets(world, requests, gated):
+    towers = made(world, gates=True)
+    torch.testing.assert_close(towers.encode_users(requests), made(world).encode_users(requests))  # all start at 1
+    towers.restore(gated)
+    lengths = towers.encode_users(requests).norm(dim=2)
+    torch.testing.assert_close(lengths.sum(dim=1), torch.full((len(requests),), 3.0))
+    assert float(lengths.std(dim=1).mean()) > 0.01, "they have learned"
+
+
+@pytest.mark.parametrize("way", ["scan", "facets", "muvera"])
+def test_gates_go_with_every_way(world, requests, offers, gated, way):
+    towers = made(world, gates=True, candidates=way, over=5)
+    towers.restore(gated)
+    assert_array_equal(towers.retrieve(requests, offers, K).ad, towers.exact(requests, offers, K).ad)
+    if way == "facets":
+        u, log_bid = towers.encode_users(requests), torch.from_numpy(offers.log_bid())
+        query = Query(u, torch.full(u.shape[:2], 1 / 3), float(towers.serving.gain()), log_bid)
+        assert FacetMips(towers.items()).search(query, K).certain.all()
 
 
 def test_few_encodings_lose_some(world, requests, offers, state):

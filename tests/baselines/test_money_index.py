@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.money_index import MOVED, MoneyIndex
+from baselines.money_index import MOVED, Made, MoneyIndex
 
 A, W, R, K = 2000, 12, 20, 15
 
@@ -86,3 +86,23 @@ def test_when_few_may_compete_all_of_them_are_candidates(asked):
         today[some] = log_bid[some]
         np.testing.assert_array_equal(index.listed(u, today, K), np.broadcast_to(some, (R, some.size)))
     assert index.builds == 0
+
+
+def test_vectors_may_be_made_when_they_are_asked_for(asked):
+    v, u, log_bid = asked
+    wide = np.concatenate([v, np.zeros((A, 4), dtype=np.float32)], axis=1)  # `pq` wants a width that 8 divides
+    u = np.concatenate([u, np.zeros((R, 4), dtype=np.float32)], axis=1)
+    made = MoneyIndex("pq", Made(wide.shape, lambda some: wide[some]), gain=8.0)
+    kept = MoneyIndex("pq", wide, gain=8.0)
+    np.testing.assert_array_equal(made.listed(u, log_bid, K), kept.listed(u, log_bid, K))
+    assert made.held() == kept.held()
+
+
+def test_one_index_lists_as_many_as_it_is_asked_for(asked):
+    v, u, log_bid = asked
+    index = MoneyIndex("hnsw", v, gain=8.0)
+    assert index.listed(u, log_bid, K).shape == (R, 2 * K)
+    before, wider = index.held(), index.reaching(over=5)
+    assert wider.listed(u, log_bid, K).shape == (R, 5 * K)
+    assert (wider.builds, wider.held()) == (1, before)
+    assert before > v.nbytes

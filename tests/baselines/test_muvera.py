@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines import faiss_index
 from baselines.late_scan import ExactScan, Query, max_sim
 from baselines.muvera import Fde, FdeConfig, Muvera
 
@@ -104,6 +105,31 @@ def test_recall_rises_to_one_with_the_number_of_candidates(store, overs):
     assert recall == sorted(recall)
     assert recall[0] < 0.9
     assert recall[-1] == 1.0
+
+
+def test_codes_are_made_without_all_encodings_at_once(monkeypatch):
+    users, items = facets(4, 6, 16), facets(640, 4, 16, seed=1)
+    query, made = Query(users, torch.ones(4, 6), 2.0, torch.zeros(640)), []
+    monkeypatch.setattr(faiss_index, "ADDED", 100)
+    monkeypatch.setattr(faiss_index, "TRAINED", 400)
+    index = Muvera(items, None, FdeConfig(repetitions=4), 1, "pq", over=3)
+    encode = index.fde.items
+    monkeypatch.setattr(index.fde, "items", lambda some, real: made.append(len(some)) or encode(some, real))
+    assert (index.search(query, 10).item >= 0).all()
+    assert made == [320, 100, 100, 100, 100, 100, 100, 40]
+    assert index.held() - items.nbytes < 640 * 4 * index.fde.config.numbers  # less than the encodings
+
+
+def test_the_same_encodings_asked_for_more():
+    users, items = facets(10, 6, 16), facets(640, 4, 16, seed=1)
+    query = Query(users, torch.ones(10, 6), 2.0, torch.zeros(640))
+    for store in ("flat", "pq"):
+        index = Muvera(items, None, FdeConfig(repetitions=4), 1, store, over=1)
+        assert (index.search(query, 10).scored == 10).all()
+        wider = index.reaching(over=8)
+        assert (wider.search(query, 10).scored == 80).all()
+        assert (index.search(query, 10).scored == 10).all()
+        assert wider.held() == index.held()
 
 
 def test_money_decides_before_the_cut():

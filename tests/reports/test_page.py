@@ -237,6 +237,15 @@ def test_nan_reads_as_not_available():
     assert "95% CI n/a" in tile.detail
 
 
+def test_what_an_index_misses_is_said_only_where_one_serves(svgs):
+    results, timing, manifest = sample_run.results(), sample_run.timing(), sample_run.manifest()
+    assert "What the index finds" not in page.render(results, timing, manifest, svgs)
+    served = {"dssm+cs3": {"mean": 0.9712, "lo": 0.96, "hi": 0.98, "n_worlds": 5}}
+    html = page.render(results | {"index_recall": served}, timing, manifest, svgs)
+    assert "the index returns: dssm+cs3 97.1%" in html
+    assert "[0.9600, 0.9800]" in html
+
+
 def test_a_bad_verdict_is_shown_the_same_way(svgs):
     results = sample_run.results()
     results["verdict"] |= {"word": "do not ship"}

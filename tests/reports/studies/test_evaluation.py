@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.arms import make_ranker, parse
+from reports.arms import make_ranker, make_retriever, parse
 from reports.studies.evaluation import (
     best_money,
     equal_revenue_k,
     evaluate,
     expected_money,
+    index_recall,
     k_grid,
     per_thousand,
     ranked_in_blocks,
@@ -26,6 +27,7 @@ from simulator.world import build, eligible_at
 from tests.reports.studies.tiny import PlainRanker, tiny
 
 S = tiny()
+SMALL = {"embedding": 4, "hidden": (8,)}
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +154,23 @@ class TestFinal:
         )
         assert rows["oracle"]["revenue_per_1000"] > rows["random"]["revenue_per_1000"] > 0
         assert rows["oracle"]["recall"] == 1
+
+
+class TestIndex:
+    def test_recall_of_an_index_is_the_mean_over_requests_that_have_ads(self, drawn):
+        class Indexed:
+            def recall_against_exact(self, requests, offers, k):
+                assert (requests, offers, k) == (drawn.requests, drawn.offers, 8)
+                return np.array([1.0, 0.5, np.nan], dtype=np.float32)
+
+        assert index_recall(Indexed(), drawn, 8) == {"index_recall": 0.75}
+
+    @pytest.mark.parametrize(("spelling", "served"), [("dssm", False), ("maxsim", False), ("dssm[search=ivf]", True)])
+    def test_only_who_serves_from_an_index_has_one(self, world, drawn, spelling, served):
+        found = index_recall(make_retriever(parse(spelling), world.catalog, 3, SMALL, {}), drawn, 8)
+        assert list(found) == ["index_recall"] * served
+        assert all(0.5 < share <= 1 for share in found.values())
+        assert index_recall(RandomRetriever(world.catalog, 3), drawn, 8) == {}
 
 
 class TestK:

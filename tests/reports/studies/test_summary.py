@@ -56,6 +56,19 @@ def summarise(a=A, b=B, rungs=None, a_a=None) -> dict[str, Any]:
     return summary.summarise(S, "dssm", "dssm+cs3", {"control": a, "treatment": b}, BURN_IN, rungs, a_a)
 
 
+class TestIndex:
+    def test_an_arm_that_scans_all_ads_has_no_index(self):
+        assert "index_recall" not in summarise()
+
+    def test_recall_of_an_index_is_a_mean_over_worlds_with_its_interval(self):
+        served = [f | {"index_recall": share} for f, share in zip(B, (0.9, 0.95, 1.0), strict=True)]
+        found = summarise(b=served)["index_recall"]
+        assert list(found) == ["dssm+cs3"]
+        one = found["dssm+cs3"]
+        assert (one["mean"], one["n_worlds"]) == (pytest.approx(0.95), 3)
+        assert (one["lo"], one["hi"]) == pytest.approx((0.95 - 0.124, 0.95 + 0.124), abs=1e-3)  # t 4.303, sd 0.05
+
+
 class TestMetrics:
     def test_lift_is_paired_and_geometric(self):
         row = summarise()["metrics"]["revenue"]
