@@ -15,6 +15,8 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
     print("cs3bench: error: the suite is not installed, run: pip install 'cs3-bench[suite]'", file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
 
+from reports.cli_latency import latency
+
 SCENARIO = "quickstart"
 INTERRUPTED = 130
 
@@ -31,7 +33,11 @@ def cs3bench() -> None:
     cs3bench sweep --dial sync --path DIR
                                          how far the answer depends on one dial
     cs3bench tune --path DIR             every model's settings, by the same search
+    cs3bench latency                     what a request costs in every cell, alone and under load
     """  # noqa: D301
+
+
+cs3bench.add_command(latency)
 
 
 @cs3bench.command()

@@ -16,13 +16,13 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from baselines.dropout import KeyedDropout
 from simulator.records import Floats
 
-PASSED = (nn.Identity, nn.Dropout, KeyedDropout)
-"""Layers that do nothing while serving."""
+PROBE = torch.linspace(-3.0, 3.0, 25).unsqueeze(0)
+"""What a layer without weights makes of these says what it is."""
 
 
 @runtime_checkable
@@ -87,22 +87,26 @@ class Layer(NamedTuple):
 
 
 def layers_of(stack: Iterable[nn.Module]) -> list[Layer]:
-    """The layers of a stack of linear layers, gated or not, ReLUs and dropouts.
+    """The layers of a stack of linear layers, gated or not, ReLUs and what does nothing while serving (dropout).
 
     Raises:
         ValueError: for any other layer.
     """
     layers: list[Layer] = []
     for module in stack:
-        if isinstance(module, PASSED):
-            continue
-        if isinstance(module, nn.ReLU) and layers:
-            layers[-1] = layers[-1]._replace(relu=True)
-        elif type(module) is nn.Linear or isinstance(module, Gated):
+        if type(module) is nn.Linear or isinstance(module, Gated):
             layers.append(_layer(module))
-        else:
+        elif layers and _makes(module, PROBE.clamp(min=0.0)):
+            layers[-1] = layers[-1]._replace(relu=True)
+        elif not _makes(module, PROBE):
             raise ValueError(f"layer == {type(module).__name__}, must be linear, gated, a ReLU or a dropout")
     return layers
+
+
+@torch.no_grad()
+def _makes(module: nn.Module, wanted: Tensor) -> bool:
+    """Whether a layer without weights makes ``wanted`` of the probe."""
+    return not list(module.parameters()) and torch.equal(module(PROBE.clone()), wanted)
 
 
 def _layer(module: nn.Linear | Gated) -> Layer:

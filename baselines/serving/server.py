@@ -70,6 +70,10 @@ class Server:
         self.tower, self.scan = tower, scan
         self._gain, self._bias = np.float32(gain), np.float32(bias)
 
+    def over(self, scan: Scan) -> Server:
+        """The same tower and head over other items, which keep their own bids."""
+        return Server(self.tower, scan, float(self._gain), float(self._bias))
+
     def offer(self, offers: Offers) -> None:
         """These ads may compete at these bids from now on."""
         self.scan.offer(offers.log_bid())
