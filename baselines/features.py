@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.dropout import KeyedDropout
+from baselines.rectifier import Rectifier
 from simulator.keyed_random import subseed
 from simulator.records import Catalog, Floats, Impressions, Keys, Requests
 
@@ -141,7 +142,7 @@ class FieldEmbedding(nn.Module):
 
 def looked_up(table: Tensor, codes: Tensor) -> Tensor:
     """Rows of ``table`` [n, e] by ``codes``, int64 of any shape -> [..., e]. Backward is one ``index_add``."""
-    return table.index_select(0, codes.reshape(-1)).view(*codes.shape, -1)
+    return table.index_select(0, codes.reshape(-1)).view(*codes.shape, table.shape[1])
 
 
 def pooled(table: Tensor, bags: Tensor) -> Tensor:
@@ -157,7 +158,7 @@ def mlp(widths: list[int], dropout: float = 0.0, seed: int = 0) -> nn.Sequential
     for i, (n_in, n_out) in enumerate(pairwise(widths)):
         layers.append(nn.Linear(n_in, n_out))
         if i < len(widths) - 2:
-            layers.append(nn.ReLU(inplace=True))
+            layers.append(Rectifier())
             if dropout:
                 layers.append(KeyedDropout(dropout, subseed(seed, f"dropout {i}")))
     return nn.Sequential(*layers)

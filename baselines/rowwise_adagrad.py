@@ -44,7 +44,8 @@ class RowwiseAdagrad:
         squares = self._squares.index_select(0, rows) + grad.square().mean(dim=1)
         self._squares.index_copy_(0, rows, squares)
         step = grad.div_((squares.sqrt() + self._eps)[:, None])
-        self._table.index_add_(0, rows, step, alpha=-self._lr)
+        # The values are still the table's rows, and writing rows is far cheaper than adding to them.
+        self._table.index_copy_(0, rows, values.detach().add(step, alpha=-self._lr))
 
     def snapshot(self) -> Tensor:
         """A copy of the accumulators, float32 [rows]."""

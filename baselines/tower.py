@@ -396,7 +396,9 @@ class TowerRetriever:
         batch = self._adagrad.gather(user_side.codes, user_side.bags, item_side.codes)
         codes, bags, item_codes = batch.places
         user_side, item_side = user_side._replace(codes=codes, bags=bags), item_side._replace(codes=item_codes)
-        u = model.user(user_side, user_extra, batch.values).index_select(0, row_request)
+        u = model.user(user_side, user_extra, batch.values)
+        if len(u) < len(rows):
+            u = u.index_select(0, row_request)
         v_all = model.item(item_side, item_extra, batch.values).index_select(0, place)
         v, v_drawn = v_all[: len(rows)], v_all[len(rows) :]
         slot = torch.from_numpy(rows.slot.astype(np.int64))
@@ -430,7 +432,7 @@ class TowerRetriever:
         self._adagrad.step(batch)
         if self.auxiliary is not None:
             self.auxiliary.step()
-        if len(won):
+        if config.softmax and len(won):
             self._frequency.update(ads[won])
         # 5, 6: write what was computed before the step
         if self.extras is not None:
