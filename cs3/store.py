@@ -10,6 +10,7 @@ of ``(1 - decay)(x_j - c_0)`` would weigh c_0 by ``1 - n (1 - decay)``, which is
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -63,26 +64,31 @@ def ema_(table: Tensor, counts: Tensor, keys: Tensor, values: Tensor, decay: flo
         return
     ordered, order = _by_key(keys)
     rows, run, lengths = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
+    powers, shares = _powers(decay, int(lengths.max()), table.dtype)
     ends = lengths.cumsum(0)
     starts = ends - lengths
-    powers = torch.pow(decay, torch.arange(int(lengths.max()) + 1).to(table.dtype))
-    from_end = ends.index_select(0, run) - 1 - torch.arange(keys.numel())
-    weights = powers.index_select(0, from_end) * (1.0 - decay)
+    from_end = (ends - 1).index_select(0, run).sub_(torch.arange(keys.numel()))
+    weights = shares.index_select(0, from_end)
     kept = powers.index_select(0, lengths)
-    target, each = _in_wide_elements(table), torch.arange(BLOCK)
+    target = _in_wide_elements(table)
     for first in range(0, rows.numel(), BLOCK):
         block = slice(first, first + BLOCK)
-        low, high = int(starts[first]), int(ends[block][-1])
+        to, low, high = rows[block], int(starts[first]), int(ends[block][-1])
         # One weighted sum per run of equal keys, gathering the values through `order` as it goes.
         sums = functional.embedding_bag(
             order[low:high], values, starts[block] - low, mode="sum", per_sample_weights=weights[low:high]
         )
         # A sum of one row each: gathers and decays the past in one pass.
-        past = functional.embedding_bag(
-            rows[block], table, each[: len(sums)], mode="sum", per_sample_weights=kept[block]
-        )
-        target.index_copy_(0, rows[block], past.add_(sums).view(target.dtype))
+        past = functional.embedding_bag(to, table, torch.arange(to.numel()), mode="sum", per_sample_weights=kept[block])
+        target.index_copy_(0, to, past.add_(sums).view(target.dtype))
     counts.index_add_(0, rows, lengths.to(counts.dtype))
+
+
+@lru_cache(maxsize=64)
+def _powers(decay: float, longest: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """``decay^i`` and ``(1 - decay) decay^i`` for i up to ``longest``; read only, as every write shares them."""
+    powers = torch.pow(decay, torch.arange(longest + 1).to(dtype))
+    return powers, powers * (1.0 - decay)
 
 
 def _by_key(keys: Tensor) -> tuple[Tensor, Tensor]:
