@@ -189,7 +189,7 @@ class IntTower(TwoTower):
         if not self.config.cir or not bool(batch.label.any()):
             return None
         last = batch.u[:, -self.config.facets :].flatten(1)
-        ads = torch.from_numpy(batch.rows.ad).long()
+        ads = torch.from_numpy(batch.rows.ad.astype(np.int64))
         return self.config.cir * cir_loss(last, batch.v.flatten(1), batch.label, ads, self.config.cir_temperature)
 
 
