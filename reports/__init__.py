@@ -7,6 +7,7 @@ Reading order:
 2. ``arms``: composes an arm from its spelling, e.g. ``dssm+cs3@dnn``.
 3. ``studies``: one question, one file.
 4. ``figures`` and ``page`` (with ``sections`` and ``wording``): results in, pictures and one HTML file out; the same
-   of a replayed log: ``offline_figures``, ``offline_page``, ``offline_sections``; ``published``: the paper's figures.
+   of a replayed log: ``offline_figures``, ``offline_page``, ``offline_sections``; ``published``: the paper's figures;
+   of late interaction at scale: ``late_figures``, ``late_page``.
 5. ``cli``: ``cs3bench``.
 """

@@ -15,6 +15,7 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
     print("cs3bench: error: the suite is not installed, run: pip install 'cs3-bench[suite]'", file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
 
+from reports.cli_late import late
 from reports.cli_latency import latency
 
 SCENARIO = "quickstart"
@@ -33,10 +34,12 @@ def cs3bench() -> None:
     cs3bench sweep --dial sync --path DIR
                                          how far the answer depends on one dial
     cs3bench tune --path DIR             every model's settings, by the same search
+    cs3bench late                        late interaction and indexes at 10k, 100k and 1M ads
     cs3bench latency                     what a request costs in every cell, alone and under load
     """  # noqa: D301
 
 
+cs3bench.add_command(late)
 cs3bench.add_command(latency)
 
 
@@ -355,7 +358,12 @@ def _table(results: dict[str, Any]) -> str:
     ]
     found = results["verdict"]
     lamps = [f"  [{light['state']}] {light['text']}" for light in found["lights"]]
-    return "\n".join([head, "", *body, "", f"verdict: {found['word'].upper()}. {found['reason']}", *lamps])
+    served = [
+        f"index of {arm}: finds {one['mean']:.2%} of what exact search finds (mean over {one['n_worlds']} worlds)"
+        for arm, one in results.get("index_recall", {}).items()
+    ]
+    verdict = f"verdict: {found['word'].upper()}. {found['reason']}"
+    return "\n".join([head, "", *body, "", *served, *([""] if served else []), verdict, *lamps])
 
 
 def _number(x: float | None) -> str:

@@ -6,6 +6,8 @@
 - ``summary``: cells in, ``results.json`` out.
 - ``tuning``: which hyper-parameters? the same grid for every arm, on a world that no report uses.
 - ``offline``: does it learn on a real log? (``cs3bench offline``)
+- ``late``: what do the ways to candidates of late interaction find, and how fast, in large catalogues? (``cs3bench
+  late``) Over ``late_items``, trained ads and as many more as are wanted, and ``late_ways``.
 - ``replay``: a log lived through again, test-then-train; ``averages``: the floor that every model must be above.
 - ``workers``: processes that compute cells, and their bar; ``manifests``: what a run says of itself.
 """

@@ -1,0 +1,61 @@
+"""The picture of the study ``late``: recall against time, a panel for each size of catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from reports import wording
+from reports.figures import MARKS, Mark, canvas, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Record = Mapping[str, Any]
+COLUMNS = 2
+
+
+@styled
+def recall_against_time(results: Record, timing: Record, kind: str) -> Figure:
+    """Recall@K against the exact scan over the median time of a request, whiskers 95 %: one mark and line per way."""
+    sizes = results["sizes"][kind]
+    ways = list(dict.fromkeys(row["way"] for size in sizes for row in size["rows"]))
+    looks = {way: MARKS[i % len(MARKS)] for i, way in enumerate(ways)}
+    rows = -(-len(sizes) // COLUMNS)
+    figure, axes = canvas(0.8 + 2.6 * rows, columns=COLUMNS, rows=rows)
+    for ax, size, clock in zip(axes, sizes, timing["sizes"][kind], strict=False):
+        _panel(ax, size, clock, looks)
+        which = "trained" if size["real"] else "drawn like the trained"
+        ax.set_title(f"{size['ads']:,} ads, {which}", fontsize=9)
+    for ax in axes[len(sizes) :]:
+        ax.set_axis_off()
+    for place, ax in enumerate(axes[: len(sizes)]):
+        if place % COLUMNS == 0:
+            ax.set_ylabel(f"Recall@{results['k']}")
+        if place + COLUMNS >= len(sizes):
+            ax.set_xlabel("Processor time of a request, p50 (ms, log)")
+    handles = [axes[0].plot([], [], look.marker, color=look.colour, label=way)[0] for way, look in looks.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def _panel(ax: Axes, size: Record, clock: Record, looks: Mapping[str, Mark]) -> None:
+    times = {(row["way"], row["setting"]): row["p50_ms"] for row in clock["rows"]}
+    for way, look in looks.items():
+        points = []
+        for row in size["rows"]:
+            p50, recall = times.get((row["way"], row["setting"])), row.get("recall")
+            if row["way"] != way or p50 is None or recall is None:
+                continue
+            x, y = p50["value"], recall["mean"]
+            points.append((x, y))
+            if wording.known(recall["lo"]) and wording.known(recall["hi"]):
+                ax.plot((x, x), (recall["lo"], min(recall["hi"], 1.0)), color=look.colour, lw=1)
+            if wording.known(p50["lo"]) and wording.known(p50["hi"]):
+                ax.plot((p50["lo"], p50["hi"]), (y, y), color=look.colour, lw=1)
+        if points:
+            ax.plot(*zip(*sorted(points), strict=True), color=look.colour, ls=look.line, marker=look.marker, lw=1, ms=5)
+    ax.set_xscale("log")
+    ax.set_ylim(-0.04, 1.06)
+    ax.grid()
