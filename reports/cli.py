@@ -113,16 +113,34 @@ def list_(as_json: bool) -> None:
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--days", type=click.IntRange(1), default=2, show_default=True, help="Days of logging to look at.")
 @click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of the scenario.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Real logs.  [default: CS3BENCH_DATA]")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Also draw the card there.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def world(scenario: str, small: bool, seed: int, days: int, sets: tuple[str, ...], as_json: bool) -> None:
-    """The world card: stylised facts of a scenario's world beside those of real logs."""
+def world(
+    scenario: str,
+    small: bool,
+    seed: int,
+    days: int,
+    sets: tuple[str, ...],
+    data: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """The world card: stylised facts of a scenario's world beside those of real logs, recomputed where they are."""
     from simulator.scenario import load
 
     resolved = load(scenario, small=small, sets=sets)
-    from reports.studies.card import card, lines
+    if data is not None and not data.is_dir():
+        raise ValueError(f"--data {data}: no such folder")
+    from reports.studies.card import lines, survey
+    from reports.studies.real_facts import data_folder
 
-    facts = card(resolved, seed, days)
-    click.echo(json.dumps(facts, indent=1) if as_json else lines(facts, resolved))
+    found = survey(resolved, seed, days, data or data_folder())
+    click.echo(json.dumps(found["facts"], indent=1) if as_json else lines(found["facts"], resolved))
+    if out is not None:
+        from reports.world_figures import draw
+
+        click.echo("\n".join(f"figure: {path}" for path in draw(found, out)), err=as_json)
 
 
 @cs3bench.command()

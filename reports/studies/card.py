@@ -1,63 +1,127 @@
-"""``cs3bench world``: the world card, stylised facts of a world beside the same facts of real logs (world.md)."""
+"""``cs3bench world``: the world card, stylised facts of a world beside the same facts of real logs.
+
+A world is shown as a log would show it: some days served by the logging cascade's popularity retriever and a ranker
+that knows the truth. Facts with a tolerance are targets of shape, for ``calibrate``; the others are shown only, and say
+why.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.metrics import gini
+from reports.studies.real_facts import IPINYOU, KUAIRAND, LOGS, PUBLISHED, count_facts, curves, recomputed, time_facts
 from simulator.marketplace import Marketplace
 from simulator.ranking import OracleRanker
-from simulator.records import DAY, Impressions, Requests, concatenate
+from simulator.records import Impressions, Requests, concatenate
 from simulator.retrieval import PopularityRetriever
 from simulator.scenario import Scenario
 from simulator.world import World, build
 
-REAL: dict[str, tuple[float, str, bool]] = {
-    "gini_user_activity": (0.465, "KuaiRand-Pure, impressions per user, 25 Apr - 8 May", True),
-    "gini_impressions_per_ad": (0.727, "KuaiRand-Pure, impressions per item", True),
-    "top_1_percent_ads": (0.167, "KuaiRand-Pure, share of impressions of the top 1 % items", False),
-    "zipf_slope": (-0.63, "KuaiRand-Pure, top 1,000 items", True),
-    "sd_user_logit": (0.74, "KuaiRand-Pure, users' true click rate, method of moments", True),
-    "sd_ad_logit": (0.68, "KuaiRand-Pure, items' true click rate, method of moments", True),
-    "repeat_share": (0.009, "KuaiRand-Pure, repeat (user, item) exposures", False),
-    "busiest_hour": (0.064, "KuaiRand-Pure, share of the day", True),
-    "quietest_hour": (0.008, "KuaiRand-Pure, share of the day", True),
-    "bid_cv": (0.83, "iPinYou 1458, winning prices of won auctions", True),
-    "price_cv": (0.83, "iPinYou 1458, winning prices of won auctions", False),
-    "click_rate": (float("nan"), "the scenario's own level", False),
-    "bound_spend": (float("nan"), "the scenario's own: spend on budget-bound ads", False),
+
+class Fact(NamedTuple):
+    """A line of the card.
+
+    Attributes:
+        real: key among the real facts; empty where no log has it.
+        log: the log that it comes from.
+        what: what is measured, of the world and of the log.
+        tolerance: distance from the real value that a calibrated world may have; None: shown only.
+    """
+
+    real: str
+    log: str
+    what: str
+    tolerance: float | None = None
+
+
+FACTS: Mapping[str, Fact] = {
+    "gini_user_activity": Fact("gini_user_impressions", KUAIRAND, "request rates; impressions per user", 0.05),
+    "gini_impressions_per_ad": Fact("gini_impressions_per_ad", KUAIRAND, "impressions of the ads shown", 0.05),
+    "zipf_slope": Fact("zipf_slope", KUAIRAND, "log-log slope over the top 15.7 % of the ads shown", 0.15),
+    "sd_user_logit": Fact("sd_user_logit", KUAIRAND, "users' true rate, logit scale, by moments", 0.1),
+    "sd_ad_logit": Fact("sd_ad_logit", KUAIRAND, "ads' true rate, logit scale, by moments", 0.1),
+    "busiest_hour": Fact("busiest_hour", KUAIRAND, "share of the day", 0.01),
+    "quietest_hour": Fact("quietest_hour", KUAIRAND, "share of the day", 0.01),
+    "bid_cv": Fact("bid_cv", IPINYOU, "bids; winning prices", 0.15),
+    "top_1_percent_ads": Fact("top_1_percent_ads", KUAIRAND, "their share: few ads in a small world"),
+    "repeat_share": Fact("repeat_share", KUAIRAND, "repeated pairs: the app hides what was seen, ads come back"),
+    "user_median": Fact("user_median", KUAIRAND, "impressions per user shown; the days differ"),
+    "user_p99": Fact("user_p99", KUAIRAND, "impressions per user shown; the days differ"),
+    "gap_median": Fact("gap_median", KUAIRAND, "seconds between a user's requests; the days differ"),
+    "price_cv": Fact("bid_cv", IPINYOU, "prices of clicks; winning prices of impressions"),
+    "click_rate": Fact("", "", "the scenario's own level"),
+    "bound_spend": Fact("", "", "the scenario's own: spend on budget-bound ads"),
 }
-"""Fact -> real value, its log, and whether it is a target of shape (or shown only)."""
 
 
-def card(scenario: Scenario, seed: int, days: int) -> dict[str, dict[str, Any]]:
-    """Facts of a world served for ``days`` by the exploring popularity retriever and a ranker that knows the truth.
+def card(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Facts of a world beside those of real logs.
+
+    Args:
+        scenario: the world.
+        seed: which one.
+        days: how many to serve.
+        data: folder of the real logs; facts of a log that is not there are as last recomputed.
 
     Returns:
-        fact -> {"world", "real", "log", "target"}; "real" is None where no log has it.
+        fact -> {"world", "real", "log", "what", "target", "tolerance", "met"}; "real" is None where no log has it,
+        "met" where it is no target.
     """
+    return survey(scenario, seed, days, data)["facts"]
+
+
+def survey(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> dict[str, Any]:
+    """The card with its curves, as plain values: scenario, seed, days, impressions, facts, curves, logs."""
     world = build(scenario.world, seed, max(days + 1, scenario.all_days))
-    log, bound = _served(scenario, world, seed, days)
-    found = _demand_facts(world) | _log_facts(log, world) | {"bound_spend": bound}
+    log, bound = served(scenario, world, seed, days)
+    found = world_facts(log, world) | {"bound_spend": bound}
+    fresh, real_curves, there = recomputed(data)
+    real = dict(PUBLISHED) | fresh
+    of_world = curves(np.bincount(log.ad).astype(np.float64), log.time, log.price[log.label])
+    sides = {"world": of_world} | ({"real": real_curves} if real_curves else {})
     return {
-        name: {"world": found[name], "real": None if np.isnan(real) else real, "log": source, "target": target}
-        for name, (real, source, target) in REAL.items()
+        "scenario": scenario.name,
+        "seed": seed,
+        "days": days,
+        "impressions": len(log),
+        "facts": {name: _line(fact, found[name], real, there) for name, fact in FACTS.items()},
+        "curves": {k: {c: getattr(v, c).tolist() for c in ("rank", "hours", "price")} for k, v in sides.items()},
+        "logs": list(there),
     }
 
 
-def _served(scenario: Scenario, world: World, seed: int, days: int) -> tuple[Impressions, float]:
+def _line(fact: Fact, value: float, real: Mapping[str, float], there: tuple[str, ...]) -> dict[str, Any]:
+    known = real[fact.real] if fact.real else None
+    source = LOGS[fact.log] + ("" if fact.log in there else " (as last recomputed)") if fact.log else ""
+    target = fact.tolerance is not None
+    return {
+        "world": value,
+        "real": known,
+        "log": source,
+        "what": fact.what,
+        "target": target,
+        "tolerance": fact.tolerance,
+        "met": abs(value - known) <= fact.tolerance if fact.tolerance is not None and known is not None else None,
+    }
+
+
+def served(scenario: Scenario, world: World, seed: int, days: int) -> tuple[Impressions, float]:
+    """The log of the first ``days``, and the share of its money on budget-bound ads."""
     logger = PopularityRetriever(
         world.catalog, seed, temperature=scenario.logging.temperature, pool=scenario.logging.pool
     )
     ranker = OracleRanker(lambda _, ads: np.zeros(ads.shape, dtype=np.float32))
     market = Marketplace(world, scenario.market, logger, ranker)
     market.ranker = OracleRanker(_truth_of(market))
-    served = [market.run_day(day) for day in range(days)]
-    spend = sum(d.log.paid.sum() for d in served)
-    return concatenate([d.log for d in served]), float(sum(d.bound_spend for d in served) / spend) if spend else 0.0
+    found = [market.run_day(day) for day in range(days)]
+    spend = sum(d.log.paid.sum() for d in found)
+    return concatenate([d.log for d in found]), float(sum(d.bound_spend for d in found) / spend) if spend else 0.0
 
 
 def _truth_of(market: Marketplace) -> Any:
@@ -67,41 +131,30 @@ def _truth_of(market: Marketplace) -> Any:
     return logit
 
 
-def _demand_facts(world: World) -> dict[str, float]:
+def world_facts(log: Impressions, world: World) -> dict[str, float]:
+    """All facts but the budgets'."""
     bid = world.demand.bid
+    clicked = log.price[log.label]
     return {
+        **count_facts(np.bincount(log.user).astype(np.float64), np.bincount(log.ad).astype(np.float64)),
+        **time_facts(log.user, log.ad, log.time),
         "gini_user_activity": float(gini(world.truth.activity)),
         "bid_cv": float(bid.std() / bid.mean()),
         "sd_user_logit": float(world.truth.user_level.std()),
         "sd_ad_logit": float(world.truth.ad_level.std()),
-    }
-
-
-def _log_facts(log: Impressions, world: World) -> dict[str, float]:
-    ads = world.catalog.ads.rows
-    per_ad = np.sort(np.bincount(log.ad, minlength=ads))[::-1]
-    hours = np.bincount((log.time % DAY) // 3600, minlength=24) / len(log)
-    top = per_ad[: min(1000, int((per_ad > 0).sum()))]
-    pairs = log.user.astype(np.int64) * ads + log.ad
-    clicked = log.price[log.label]
-    return {
-        "gini_impressions_per_ad": float(gini(per_ad)),
-        "top_1_percent_ads": float(per_ad[: max(1, ads // 100)].sum() / per_ad.sum()),
-        "zipf_slope": float(np.polyfit(np.log(np.arange(1, top.size + 1)), np.log(top), 1)[0]),
-        "repeat_share": float(1 - np.unique(pairs).size / pairs.size),
-        "busiest_hour": float(hours.max()),
-        "quietest_hour": float(hours.min()),
         "price_cv": float(clicked.std() / clicked.mean()) if clicked.size else 0.0,
         "click_rate": float(log.label.mean()),
     }
 
 
-def lines(facts: dict[str, dict[str, Any]], scenario: Scenario) -> str:
+def lines(facts: Mapping[str, Mapping[str, Any]], scenario: Scenario) -> str:
     """The card for a terminal."""
     out = [f"world card of '{scenario.name}': {' '.join(scenario.about.split())}", ""]
-    out.append(f"{'fact':<26}{'world':>10}{'real':>10}  {'':<12}log")
+    out.append(f"{'fact':<25}{'world':>10}{'real':>10}{'tolerance':>11}  {'':<8}what, and the log")
     for name, fact in facts.items():
         real = "n/a" if fact["real"] is None else f"{fact['real']:.3f}"
-        kind = "shape target" if fact["target"] else "shown only"
-        out.append(f"{name:<26}{fact['world']:>10.3f}{real:>10}  {kind:<12}{' ' + fact['log']}")
+        within = "" if fact["tolerance"] is None else f"{fact['tolerance']:.2f}"
+        state = {True: "met", False: "MISSED", None: "shown"}[fact["met"]]
+        source = f"; {fact['log']}" if fact["log"] else ""
+        out.append(f"{name:<25}{fact['world']:>10.3f}{real:>10}{within:>11}  {state:<8}{fact['what']}{source}")
     return "\n".join(out)
