@@ -16,6 +16,7 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
     raise SystemExit(2) from None
 
 from reports.cli_late import late
+from reports.gate.command import gate
 from reports.cli_latency import latency
 
 SCENARIO = "quickstart"
@@ -36,11 +37,13 @@ def cs3bench() -> None:
     cs3bench tune --path DIR             every model's settings, by the same search
     cs3bench late                        late interaction and indexes at 10k, 100k and 1M ads
     cs3bench latency                     what a request costs in every cell, alone and under load
+    cs3bench gate --base REF             has anything become slower?
     """  # noqa: D301
 
 
 cs3bench.add_command(late)
 cs3bench.add_command(latency)
+cs3bench.add_command(gate)
 
 
 @cs3bench.command()

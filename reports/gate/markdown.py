@@ -25,6 +25,11 @@ def micros(seconds: float) -> str:
     return f"{us:,.0f}" if us >= 100 else f"{us:.3g}"
 
 
+def rare(share: float) -> str:
+    """A share that is hoped to be small; what resampling cannot tell from nothing is not told."""
+    return "under 0.01 %" if share < 1e-4 else f"{100 * share:.2g} %"
+
+
 def order(results: Record) -> list[Record]:
     """Failed first, then what was compared, the slowest first, then what was not."""
     rank = {"failed": 0, "passed": 1}
@@ -38,7 +43,9 @@ def order(results: Record) -> list[Record]:
 
 def table(results: Record) -> list[tuple[str, ...]]:
     """A head and a row for each benchmark."""
-    rows = [("benchmark", "base, us", "head, us", "change", "bounds", "p95", "A/A", "smallest seen", "clock", "")]
+    rows: list[tuple[str, ...]] = [
+        ("benchmark", "base, us", "head, us", "change", "bounds", "p95", "A/A", "smallest seen", "clock", "")
+    ]
     for row in order(results):
         said = row["status"] if not row["reason"] else f"{row['status']}: {row['reason']}"
         if row.get("ratio") is None:
@@ -87,7 +94,7 @@ def trust(results: Record) -> list[str]:
     return [
         rule,
         f"A/A, head against head in this run: {found['alarms']} of {found['tried']} benchmarks alarmed in one pair of "
-        f"processes; of whole gates with two, resampled, {100 * found['gate_rate']:.2g} % would be false alarms.",
+        f"processes; of whole gates with two, resampled, {rare(found['gate_rate'])} would be false alarms.",
         f"Smallest slowdown seen here, 80 % power: {least}.",
     ]
 

@@ -39,16 +39,17 @@ def environment(path: Sequence[Path]) -> dict[str, str]:
     return env
 
 
-def command(python: str, *more: str) -> list[str]:
-    """The worker's command line."""
-    return [python, "-P", str(HERE / "worker.py"), "--suite", str(SUITE), *more]
+def command(python: str, path: Sequence[Path], *more: str) -> list[str]:
+    """The worker's command line; our packages come from the last folder of the path alone, if there is one."""
+    root = ["--root", str(path[-1])] if path else []
+    return [python, "-P", str(HERE / "worker.py"), "--suite", str(SUITE), *root, *more]
 
 
 class Worker:
     """One process that runs benchmarks over one tree's packages, alive until it is closed.
 
     Args:
-        path: folders in front of its packages; none for those that its interpreter has installed.
+        path: folders in front of its packages, the last one the tree's; none for what its interpreter has installed.
         python: its interpreter.
         slow: name -> share of runs that it does twice.
     """
@@ -59,17 +60,21 @@ class Worker:
         planted = [word for name, share in (slow or {}).items() for word in ("--slow", f"{name}={share}")]
         self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         # A session of its own: Ctrl-C is heard by the parent, which then closes its workers.
-        self._process = subprocess.Popen(  # noqa: S603
-            command(python, *planted),
-            cwd=tempfile.gettempdir(),
-            env=environment(path),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603
+                command(python, path, *planted),
+                cwd=tempfile.gettempdir(),
+                env=environment(path),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        except OSError:
+            self._said.close()
+            raise
 
     def ask(self, do: str, **given: Any) -> dict[str, Any]:
         """One request and its answer.

@@ -100,13 +100,13 @@ def run(
     found = Found()
     with workers(sides, make) as live:
         # 1: who is there
-        hello = {side: _hello(worker, sides[side]) for side, worker in live.items()}
+        hello = {side: _hello(worker, sides[side], not config.only) for side, worker in live.items()}
         registry = {one["name"]: one for one in hello[HEAD]["benchmarks"]}
         theirs = hello[BASE]["manifest"]
         faults = manifest.problems(declared, registry, None if theirs is None else manifest.of(theirs))
         names = manifest.chosen(config.only, [*registry, *(name for name in faults if name not in registry)])
         for name in names:
-            found.rows[name] = {"name": name, **{k: registry.get(name, {}).get(k) for k in ("group", "info")}}
+            found.rows[name] = {"name": name, **{k: registry.get(name, {}).get(k) for k in ("group", "info", "pure")}}
             if name in faults:
                 found.settle(name, "failed", faults[name])
         # 2: set up where it can be, the same runs for all sides
@@ -140,9 +140,9 @@ def workers(sides: Mapping[str, Tree], make: MakesWorker) -> Iterator[dict[str, 
         yield {side: stack.enter_context(make(tree, side)) for side, tree in sides.items()}
 
 
-def _hello(worker: Any, tree: Tree) -> Record:
+def _hello(worker: Any, tree: Tree, imports: bool) -> Record:
     try:
-        answer: Record = worker.ask("hello")
+        answer: Record = worker.ask("hello", imports=imports)
     except WorkerError as error:
         raise ValueError(f"{tree.name}: does not import: {error}") from None
     return answer
@@ -185,7 +185,7 @@ def _set_up(
 def _again(live: Mapping[str, Any], sides: Mapping[str, Tree], names: Sequence[str]) -> None:
     """Fresh processes, set up alike."""
     for side, worker in live.items():
-        _hello(worker, sides[side])
+        _hello(worker, sides[side], imports=False)
         for name in names:
             try:
                 worker.ask("setup", name=name)

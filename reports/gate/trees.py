@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,7 @@ class Tree:
 
     Attributes:
         name: as the user called it.
-        path: folders in front of its worker's packages; empty for what ``python`` has installed.
+        path: folders in front of its worker's packages, the last one the tree's; empty for what ``python`` has.
         python: its interpreter.
         commit: full id, or None if it is not from git.
         dirty: whether files differ from the commit.
@@ -74,8 +76,11 @@ def base_tree(ref: str, root: Path = HEAD) -> Iterator[Tree]:
             raise ValueError(f"--base {ref}: has no pyproject.toml, must be a revision of this project")
         yield Tree(name=ref, path=_runnable(home, folder / "metadata"), commit=commit)
     finally:
-        _git(root, "worktree", "remove", "--force", str(folder / "tree"))
+        # Twice forced, and unlocked: git locks a worktree while it makes it, and an interrupted git leaves it locked.
+        made_at = str(folder / "tree")
+        _git(root, "worktree", "remove", "--force", "--force", made_at)
         shutil.rmtree(folder, ignore_errors=True)
+        _git(root, "worktree", "unlock", made_at)
         _git(root, "worktree", "prune")
 
 
@@ -111,4 +116,16 @@ def _runnable(root: Path, folder: Path) -> tuple[Path, ...]:
 
 
 def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    """Runs git in a session of its own; interrupted, it is over before anybody cleans up behind it."""
+    command = ["git", "-C", str(root), *words]
+    with subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            said, complained = process.communicate()
+        except BaseException:
+            # `git worktree add` has a child that writes the files; the pipes end when both are gone.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, said, complained)

@@ -1,8 +1,8 @@
 """The script that a worker process runs: benchmarks of the head's suite over the packages on its path.
 
-Started as ``python -P worker.py --suite FOLDER``; it reads one JSON object a line and answers each with one line:
+Started as ``python -P worker.py --suite FOLDER --root TREE``; it reads a JSON object a line and answers with another:
 
-    {"do": "hello"}                                   what this process is, and which benchmarks the suite holds
+    {"do": "hello", "imports": b}                     what this process is, and which benchmarks the suite holds
     {"do": "setup", "name": N}                        sets up, runs once and checks the result
     {"do": "repeats", "name": N, "seconds": s}        how many runs take so long
     {"do": "block", "name": N, "repeats": r, "rounds": m, "cpu": c}
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -26,11 +27,38 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 PACKAGES = ("simulator", "baselines", "cs3", "reports")
 MOST_REPEATS = 100_000
+
+
+class OnlyFrom:
+    """Finds our packages in one folder and nowhere else.
+
+    Without it an editable installation of the head would fill in, module by module, what the base lacks.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """The module's spec; None for what is not ours.
+
+        Raises:
+            ModuleNotFoundError: it is ours and not there.
+        """
+        if name.partition(".")[0] not in PACKAGES:
+            return None
+        found = PathFinder.find_spec(name, [str(self.root)] if path is None else path, target)
+        if found is None:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+        return found
 
 
 class Live(NamedTuple):
@@ -64,10 +92,13 @@ class Session:
             return {"error": {"kind": "other", "text": one_line(error)}}
         return found
 
-    def do_hello(self) -> dict[str, Any]:
-        """Who this is; the packages must import."""
+    def do_hello(self, imports: bool) -> dict[str, Any]:
+        """Who this is; the packages must be there, and import if that is asked for: torch comes with them."""
         for name in PACKAGES:
-            importlib.import_module(name)
+            if imports:
+                importlib.import_module(name)
+            elif importlib.util.find_spec(name) is None:
+                raise ImportError(f"No module named '{name}'")
         return {
             "python": platform.python_version(),
             "pid": os.getpid(),
@@ -203,10 +234,13 @@ def main(arguments: list[str] | None = None) -> None:
     """What a benchmark prints goes to stderr: stdout is for answers."""
     parser = argparse.ArgumentParser(prog="worker")
     parser.add_argument("--suite", type=Path, required=True)
+    parser.add_argument("--root", type=Path, help="take our packages from there alone")
     parser.add_argument("--slow", action="append", default=[], metavar="NAME=SHARE")
     parser.add_argument("--count", metavar="NAME", help="only run this benchmark, for a counter of instructions")
     parser.add_argument("--runs", type=int, default=1)
     given = parser.parse_args(arguments)
+    if given.root is not None:
+        sys.meta_path.insert(0, OnlyFrom(given.root))
     slow = {name: float(share) for name, _, share in (item.rpartition("=") for item in given.slow)}
     session = Session(load_suite(given.suite), slow)
     if given.count:

@@ -7,31 +7,33 @@ from typing import Any
 import numpy as np
 
 from .benchmark import Benchmark, Case
-from .world import SEED, K, S, market, requests, world
+from .world import SEED, K, S, market, requests
 
 R = 1000
+ADS = 1000
 TICK_REQUESTS = 800
 WHOLE_DAY = 86_400
 
 
-def ranked() -> tuple[Any, Any]:
-    """Candidates [R, K] without repeats in a row, and a pctr for each."""
+def ranked() -> tuple[Any, Any, Any]:
+    """Candidates [R, K] without repeats in a row, a pctr for each, and the bids of all ads."""
     from scipy.special import expit
 
     from simulator.keyed_random import normals, uniforms
     from simulator.retrieval import top_k
 
     rows = np.arange(R)[:, None]
-    ads = top_k(uniforms(1, "candidate", rows, np.arange(world().demand.bid.size)), K).astype(np.int32)
-    return ads, expit(-4 + normals(1, "pctr", rows, ads)).astype(np.float32)
+    ads = top_k(uniforms(1, "candidate", rows, np.arange(ADS)), K).astype(np.int32)
+    pctr = expit(-4 + normals(1, "pctr", rows, ads)).astype(np.float32)
+    return ads, pctr, np.exp(normals(1, "bid", np.arange(ADS)))
 
 
 def auctions() -> Case:
     """GSP over 50 candidates and 4 slots."""
     from simulator.auction import AuctionConfig, auction
 
-    ads, pctr = ranked()
-    bid, config = world().demand.bid, AuctionConfig(slots=S, reserve=0.0)
+    ads, pctr, bid = ranked()
+    config = AuctionConfig(slots=S, reserve=0.0)
 
     def check(slates: Any) -> None:
         score = bid[ads] * pctr.astype(float)
@@ -49,8 +51,7 @@ def feedback() -> Case:
     from simulator.auction import AuctionConfig, auction
     from simulator.feedback import FeedbackConfig, examine_p, respond
 
-    ads, pctr = ranked()
-    slates = auction(ads, pctr, world().demand.bid, AuctionConfig(slots=S, reserve=0.0))
+    slates = auction(*ranked(), AuctionConfig(slots=S, reserve=0.0))
     asked, logit, config = requests(R), np.zeros(slates.ad.shape, dtype=np.float32), FeedbackConfig()
 
     def check(outcomes: Any) -> None:
