@@ -73,7 +73,8 @@ def card(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> 
         fact -> {"world", "real", "log", "what", "target", "tolerance", "met"}; "real" is None where no log has it,
         "met" where it is no target.
     """
-    return survey(scenario, seed, days, data)["facts"]
+    facts: dict[str, dict[str, Any]] = survey(scenario, seed, days, data)["facts"]
+    return facts
 
 
 def survey(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> dict[str, Any]:
