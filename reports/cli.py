@@ -395,6 +395,9 @@ def _number(x: float | None) -> str:
 
 def main() -> None:
     """Entry point: errors are one line on stderr, exit code 2; Ctrl-C leaves a run that can be resumed."""
+    # A script's path does not hold the folder it was started in, where `my_model.py` is.
+    if not {"", os.getcwd()} & set(sys.path):  # noqa: PTH109 - sys.path holds strings
+        sys.path.append(os.getcwd())  # noqa: PTH109
     try:
         cs3bench(standalone_mode=False)
     except click.exceptions.Exit as stop:

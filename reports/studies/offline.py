@@ -169,7 +169,7 @@ def models_of(config: OfflineConfig) -> list[str]:
     chain = list(dict.fromkeys(config.arms))
     rankers = [arms.parse(spelling).ranker for spelling in chain]
     for name in config.rankers:
-        make(name, RANKERS)
+        arms.parse(f"random@{name}")
     return [*(f"@{name}" for name in dict.fromkeys([*rankers, *config.rankers])), *chain]
 
 
@@ -235,7 +235,7 @@ def settings(config: OfflineConfig) -> dict[str, dict[str, Any]]:
     found = {}
     for model in models_of(config):
         if model.startswith("@"):
-            found[model] = known.get(model.removesuffix("-untrained"), {}) | config.ranker
+            found[model] = known.get(model.partition("[")[0].removesuffix("-untrained"), {}) | config.ranker
             continue
         spelling = arms.parse(model)
         plain = "+".join([spelling.backbone, *(m for m in spelling.modifiers if m not in CONTROLS)])
@@ -308,10 +308,10 @@ def compute(task: Task, cells: int) -> None:
 def _ranker(task: Task, run: RunDirectory, on_step: OnStep) -> Scored:
     """Replay into a ranker; what it writes on the rows stays for the arms until the run is finished."""
     config, data, name = task.config, read(task.config), task.cell.name[1:]
-    factory = make(name, RANKERS)
     # A ranker that takes no settings is made without.
-    given = horizon(config) | settings(config)[task.cell.name] if takes_settings(factory) else {}
-    ranker = factory(data.catalog, task.cell.world, **given)
+    wanted = takes_settings(make(name.partition("[")[0], RANKERS))
+    given = horizon(config) | settings(config)[task.cell.name] if wanted else {}
+    ranker = arms.make_ranker(arms.parse(f"random@{name}"), data.catalog, task.cell.world, given)
     log, test = data.impressions, data.test
     kept: dict[str, Any] = {"frozen": np.zeros(0, dtype=np.float32), "panel": None}
 
