@@ -78,6 +78,20 @@ def test_the_arm_the_time_and_what_was_wrong(burnt, arm, line):
     assert caught.value.__cause__ is None
 
 
+def test_a_sound_arm_leaves_the_same_bytes_with_and_without_its_guard(burnt, monkeypatch):
+    found = []
+    for variant in ("guarded", "bare"):
+        if variant == "bare":
+            for guard in ("GuardedRetriever", "GuardedRanker"):
+                monkeypatch.setattr(f"reports.studies.cells.{guard}", lambda name, inner: inner)
+        cell = Cell(world=1, name="popularity", days=1, variant=variant)
+        compute(task(burnt, cell), 1)
+        folder = RunDirectory(burnt, {"identity": IDENTITY}).cell(cell)
+        found.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert set(found[0]) == {"cell.json", "ledger.parquet", "log.parquet"}
+    assert found[0] == found[1]
+
+
 def test_the_command_says_it_in_one_line(tmp_path, monkeypatch, capsys):
     typed = ["--control", "popularity", "--treatment", f"{HERE}:Crashes", "--worlds", "1", "--jobs", "1"]
     monkeypatch.setattr(sys, "argv", ["cs3bench", *arguments(tmp_path, *typed)])
