@@ -15,9 +15,10 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
     print("cs3bench: error: the suite is not installed, run: pip install 'cs3-bench[suite]'", file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
 
+from reports.cli_arena import arena, draw
 from reports.cli_late import late
-from reports.gate.command import gate
 from reports.cli_latency import latency
+from reports.gate.command import gate
 
 SCENARIO = "quickstart"
 INTERRUPTED = 130
@@ -31,6 +32,7 @@ def cs3bench() -> None:
     \b
     cs3bench ab                          dssm against dssm+cs3 in five twin worlds, a verdict and a page
     cs3bench ab --treatment dssm+cms     one mechanism alone
+    cs3bench arena                       every rival in the same worlds, at its cost and at equal latency
     cs3bench offline --path DIR          the same models and their controls on a real log
     cs3bench sweep --dial sync --path DIR
                                          how far the answer depends on one dial
@@ -41,6 +43,7 @@ def cs3bench() -> None:
     """  # noqa: D301
 
 
+cs3bench.add_command(arena)
 cs3bench.add_command(late)
 cs3bench.add_command(latency)
 cs3bench.add_command(gate)
@@ -242,7 +245,7 @@ def sweep(
 @click.option("--path", type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
 @click.option("--scenario", help="Tune in a market instead of on a log: name, or path of a TOML file.")
 @click.option("--model", "models", multiple=True, help="Arm, or ranker spelled @name, again for more.  [default: all]")
-@click.option("--budget", type=click.IntRange(1), help="Points per model.  [default: 20, in a market 10]")
+@click.option("--budget", type=click.IntRange(1), help="Points per model.  [default: 20, in a market 8]")
 @click.option("--seed", type=click.IntRange(0), help="No report uses it.  [default: 101, in a market 902]")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
 @click.option(
@@ -306,8 +309,11 @@ def report(run: Path) -> None:
         raise ValueError(f"{run}: not a run directory")
     results = read_json(run / "results.json")
     kind = results.get("kind", results.get("study"))
-    if kind not in ("ab", "offline"):
-        raise ValueError(f"{run / 'results.json'}: kind == {kind!r}, must be 'ab' or 'offline'")
+    if kind not in ("ab", "arena", "offline"):
+        raise ValueError(f"{run / 'results.json'}: kind == {kind!r}, must be 'ab', 'arena' or 'offline'")
+    if kind == "arena":
+        draw(run)
+        return
     if kind == "offline":
         from reports.offline_page import write_page
 
