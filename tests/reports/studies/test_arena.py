@@ -10,6 +10,7 @@ import pytest
 
 from reports.arena_page import write_page
 from reports.arena_sections import headline
+from reports.cli import main
 from reports.studies import arena, arena_costs
 from reports.studies.arena import ARMS, Plan, role, run_arena, settings
 from reports.studies.cells import staleness
@@ -79,6 +80,22 @@ def test_a_finished_arena_is_read_and_drawn_again(finished: Path) -> None:
     assert headline(results) in tables
     with pytest.raises(ValueError, match="schema of the arena's results == 9, must be 1"):
         write_page(results | {"schema": 9}, timing, manifest, finished)
+
+
+def test_report_draws_it_again_and_a_bad_arm_is_one_line(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["cs3bench", "report", str(finished)])
+    main()
+    assert "## At equal latency" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["cs3bench", "arena", "--arm", "dssm+cs4", "--out", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "cs4" in said
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
