@@ -7,6 +7,9 @@ wants symmetry (Hodges-Lehmann, sign-flips of the mean) would be misled; a media
 What it wants is that pairs are independent: so pairs of one benchmark are taken far apart, all others in between, and a
 slow spell that lasts hits both blocks of a pair.
 
+A benchmark whose bounds still hold the threshold between them gets more pairs: there are three looks, at n, 2 n and 4 n
+pairs, each with a third of the error, so that all three together keep it whatever is seen in between.
+
 The family of m benchmarks: one fails only if the bound of two independent pairs of processes says so, each wrong with
 probability at most a. All false alarms together have at most m a^2, so a = min(0.05, sqrt(0.05 / m)) keeps the whole
 gate's at 5 %, even if every benchmark were exactly as much slower as is allowed.
@@ -24,6 +27,8 @@ FAMILY = 0.05
 """False alarms of the whole gate at most."""
 POWER = 0.8
 """With which the smallest slowdown is seen."""
+LOOKS = (1, 2, 4)
+"""At how many times the pairs that were asked for the bounds are looked at."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,8 +49,13 @@ class Bounds(NamedTuple):
 
 
 def level(m: int) -> float:
-    """Of each one-sided bound of ``m`` benchmarks: 0.95, or more where that keeps the family's false alarms at 5 %."""
+    """Of a one-sided bound over all looks: 0.95, or more where ``m`` benchmarks need it to keep 5 % false alarms."""
     return 1 - min(0.05, float(np.sqrt(FAMILY / max(m, 1))))
+
+
+def at_a_look(confidence: float) -> float:
+    """Of a bound at one look, so that all looks together have ``confidence``."""
+    return 1 - (1 - confidence) / len(LOOKS)
 
 
 def rank(n: int, confidence: float) -> int:
@@ -77,29 +87,33 @@ def alarms(found: Bounds, threshold: float) -> bool:
     return bool(found.lo > np.log1p(threshold))
 
 
-def alarm_rate(d: Floats, slowdown: float, threshold: float, confidence: float) -> float:
-    """How often pairs like these, made slower by ``slowdown``, raise an alarm: n of them drawn again with replacement.
+def undecided(found: Bounds, threshold: float) -> bool:
+    """Whether more pairs may tell: the threshold is between the bounds."""
+    return bool(found.lo <= np.log1p(threshold) <= found.hi)
+
+
+def alarm_rate(d: Floats, slowdown: float, threshold: float, confidence: float, n: int) -> float:
+    """How often ``n`` pairs like these, made slower by ``slowdown``, raise an alarm: drawn again with replacement.
 
     P(k-th smallest of n draws is over t) = P(Bin(n, F(t)) < k) with F of the pairs at hand; half a pair is put on
     either side of t, since pairs that were not seen are not impossible.
     """
-    n = d.size
     k = rank(n, confidence)
     if k == 0:
         return 0.0
     t = np.log1p(threshold) - np.log1p(slowdown)
-    share = ((d <= t).sum() + 0.5) / (n + 1)
+    share = ((d <= t).sum() + 0.5) / (d.size + 1)
     return float(binom.cdf(k - 1, n, share))
 
 
-def smallest_slowdown(d: Floats, threshold: float, confidence: float) -> float | None:
-    """The least slowdown that both pairs of processes alarm at with 80 % probability, from A/A pairs; None if none is.
+def smallest_slowdown(d: Floats, threshold: float, confidence: float, n: int) -> float | None:
+    """The least slowdown that ``n`` pairs of either pair of processes both see with 80 % probability; None if none is.
 
-    Looked for up to a factor of 100, to a tenth of a per cent point.
+    From A/A pairs [any number]. Looked for up to a factor of 100, to a tenth of a per cent point.
     """
 
     def seen(s: float) -> bool:
-        return alarm_rate(d, s, threshold, confidence) ** 2 >= POWER
+        return alarm_rate(d, s, threshold, confidence, n) ** 2 >= POWER
 
     lo, hi = 0.0, 99.0
     if not seen(hi):

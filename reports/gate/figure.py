@@ -41,7 +41,9 @@ def forest(results: Record) -> Figure:
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     bound = f"one-sided {100 * config['level']:.1f} % bounds"
-    ax.set_xlabel(f"Time of head / time of base, median of {config['pairs']} paired blocks, {bound}")
+    n = sorted({row["ratio"]["n"] for row in rows}) or [config["pairs"]]
+    blocks = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
+    ax.set_xlabel(f"Time of head / time of base, median of {blocks} paired blocks, {bound}")
     legend(figure, ax)
     return figure
 

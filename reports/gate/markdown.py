@@ -76,11 +76,10 @@ def table(results: Record) -> list[tuple[str, ...]]:
 def trust(results: Record) -> list[str]:
     """What the gate says of itself: its rule, its false alarms and what it can see."""
     config, found = results["config"], results["false_alarm"]
-    one_sided = f"{100 * config['level']:.1f} %"
     rule = (
-        f"A benchmark fails if the lower {one_sided} bound of the median ratio is over "
+        f"A benchmark fails if the lower {100 * config['level']:.1f} % bound of the median ratio is over "
         f"{percent(1 + config['threshold'])} in two independent pairs of processes, {config['pairs']} paired blocks "
-        "each. p95 is advisory."
+        "each, up to four times as many while undecided. p95 is advisory."
     )
     if found is None:
         return [rule, "False-alarm rate: n/a, the head was not timed against itself (--no-aa)."]

@@ -71,6 +71,8 @@ def measure(
     pairs: int,
     *,
     clock: str = "auto",
+    looks: Sequence[int] = (1,),
+    undecided: Callable[[Timings], bool] = lambda _: True,
     cpus: Sequence[int] = (),
     on_pair: Callable[[], None] = lambda: None,
 ) -> dict[str, Timings]:
@@ -80,19 +82,25 @@ def measure(
         workers: side -> worker; neighbours are compared.
         repeats: benchmark -> runs of a round, the same for all sides.
         pairs: n.
+        looks: multiples of n after which a benchmark is looked at.
+        undecided: whether it then gets more pairs.
         clock: ``cpu``, ``wall``, or ``auto``: the processor's time of the process, which neighbours on the machine
             cannot lengthen by taking its turn; the wall where any side waits.
         cpus: processors to take turns on, both blocks of a pair on the same; none to leave that to the system.
         on_pair: told of each pair of each benchmark.
     """
     blocks: dict[str, dict[str, list[Block]]] = {name: {side: [] for side in workers} for name in repeats}
-    for i in range(pairs):
-        cpu = cpus[i // 2 % len(cpus)] if cpus else None
-        for name, runs in repeats.items():
-            for side in order(list(workers), i):
-                found = workers[side].ask("block", name=name, repeats=runs, rounds=ROUNDS, cpu=cpu)
-                blocks[name][side].append(Block(tuple(found["wall"]), tuple(found["cpu"]), found["waits"]))
-            on_pair()
+    open_names, i = list(repeats), 0
+    for look in looks:
+        while i < look * pairs:
+            cpu = cpus[i // 2 % len(cpus)] if cpus else None
+            for name in open_names:
+                for side in order(list(workers), i):
+                    found = workers[side].ask("block", name=name, repeats=repeats[name], rounds=ROUNDS, cpu=cpu)
+                    blocks[name][side].append(Block(tuple(found["wall"]), tuple(found["cpu"]), found["waits"]))
+                on_pair()
+            i += 1
+        open_names = [name for name in open_names if undecided(_timings(blocks[name], clock))]
     return {name: _timings(by_side, clock) for name, by_side in blocks.items()}
 
 

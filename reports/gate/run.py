@@ -30,14 +30,14 @@ class GateConfig:
 
     Attributes:
         threshold: slowdown that is allowed; 0.1 is 10 %.
-        pairs: of each benchmark and each pair of processes.
+        pairs: of each benchmark and each pair of processes, up to four times as many where they do not decide.
         only: patterns of names; none for all.
         clock: ``cpu``, ``wall`` or ``auto`` (pairs.py).
         aa: time the head's twin beside it, for the false-alarm rate and the smallest slowdown.
     """
 
     threshold: float = 0.10
-    pairs: int = 30
+    pairs: int = 20
     only: tuple[str, ...] = ()
     clock: str = "auto"
     aa: bool = True
@@ -111,12 +111,12 @@ def run(
                 found.settle(name, "failed", faults[name])
         # 2: set up where it can be, the same runs for all sides
         _set_up(found, live, [name for name in names if name not in faults], declared, hello[HEAD]["floor"], progress)
-        confidence = decide.level(len(found.repeats))
+        confidence = decide.at_a_look(decide.level(len(found.repeats)))
         if config.pairs < (fewest := decide.fewest_pairs(confidence)):
             raise ValueError(f"pairs == {config.pairs}, must be at least {fewest} for {len(found.repeats)} benchmarks")
         # 3: time
         cpus = hello[HEAD]["cpus"]
-        first = _time(found, live, config, cpus, progress("timing", config.pairs * len(found.repeats)))
+        first = _time(found, live, config, confidence, cpus, progress("timing", config.pairs * len(found.repeats)))
         # 4: what was computed is still right
         _still_right(found, live)
     # 5: a fresh pair of processes has to agree
@@ -126,7 +126,9 @@ def run(
         with workers({BASE: base, HEAD: head}, make) as live:
             _again(live, sides, suspects)
             again = Found(repeats={name: found.repeats[name] for name in suspects})
-            second = _time(again, live, config, cpus, progress("a fresh pair", config.pairs * len(suspects)))
+            second = _time(
+                again, live, config, confidence, cpus, progress("a fresh pair", config.pairs * len(suspects))
+            )
     # 6: decide
     for name in list(found.repeats):
         found.rows[name].update(_row(first[name], second.get(name), config, confidence))
@@ -200,10 +202,27 @@ def _unless_lost(error: WorkerError) -> None:
 
 
 def _time(
-    found: Found, live: Mapping[str, Any], config: GateConfig, cpus: Sequence[int], on_pair: Callable[[], None]
+    found: Found,
+    live: Mapping[str, Any],
+    config: GateConfig,
+    confidence: float,
+    cpus: Sequence[int],
+    on_pair: Callable[[], None],
 ) -> dict[str, Timings]:
+    def undecided(timings: Timings) -> bool:
+        return decide.undecided(_bounds(timings, confidence), config.threshold)
+
     try:
-        return measure(live, found.repeats, config.pairs, clock=config.clock, cpus=cpus, on_pair=on_pair)
+        return measure(
+            live,
+            found.repeats,
+            config.pairs,
+            clock=config.clock,
+            looks=decide.LOOKS,
+            undecided=undecided,
+            cpus=cpus,
+            on_pair=on_pair,
+        )
     except WorkerError as error:
         raise ValueError(f"a benchmark that had run before failed while timed: {error}") from None
 
@@ -260,11 +279,12 @@ def _against_itself(timings: Timings, config: GateConfig, confidence: float) -> 
     d = timings.log_ratio(TWIN, HEAD)
     found = decide.bounds(d, confidence)
     worse = d if found.log_ratio >= 0 else -d
+    ns = [look * config.pairs for look in decide.LOOKS]
     return {
         "ratio": ratios(found),
         "alarm": decide.alarms(decide.bounds(worse, confidence), config.threshold),
-        "alarm_rate": decide.alarm_rate(worse, 0.0, config.threshold, confidence),
-        "smallest_slowdown": decide.smallest_slowdown(-worse, config.threshold, confidence),
+        "alarm_rate": min(1.0, sum(decide.alarm_rate(worse, 0.0, config.threshold, confidence, n) for n in ns)),
+        "smallest_slowdown": decide.smallest_slowdown(-worse, config.threshold, confidence, ns[-1]),
     }
 
 
@@ -281,7 +301,7 @@ def _results(
         "study": "gate",
         "base": {"name": base.name, "commit": base.commit, "python": hello[BASE]["python"]},
         "head": {"commit": head.commit, "dirty": head.dirty, "python": hello[HEAD]["python"]},
-        "config": {**asdict(config), "level": confidence},
+        "config": {**asdict(config), "level": decide.level(len(found.repeats)), "level_at_a_look": confidence},
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "benchmarks": rows,
         "false_alarm": {

@@ -131,15 +131,16 @@ class Session:
         return {"right": True}
 
     def do_repeats(self, name: str, seconds: float) -> dict[str, Any]:
-        """Calibrates: runs that take ``seconds`` of the processor's time, a multiple of 4 unless it is one."""
+        """Calibrates: runs that take ``seconds`` of the processor's time, in fours unless one is enough."""
         repeats, spent = 1, 0.0
         while True:
             spent = min(self._round(name, repeats)[1] for _ in range(3))
             if spent >= seconds or repeats >= MOST_REPEATS:
                 break
             repeats *= 2 if spent <= 0 else max(2, min(8, int(seconds / spent)))
-        wanted = min(MOST_REPEATS, round(seconds * repeats / max(spent, 1e-9)))
-        return {"repeats": 1 if wanted <= 1 else -(-wanted // 4) * 4, "seconds": spent / repeats}
+        each = max(spent / repeats, 1e-9)
+        fours = min(MOST_REPEATS, -(-round(seconds / each) // 4) * 4)
+        return {"repeats": 1 if each >= seconds and name not in self.slow else max(4, fours), "seconds": each}
 
     def do_block(self, name: str, repeats: int, rounds: int, cpu: int | None) -> dict[str, Any]:
         """One untimed run to warm up, then ``rounds`` rounds -> seconds a run by the wall and by the processor."""

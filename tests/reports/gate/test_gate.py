@@ -120,7 +120,7 @@ class TestTrees:
 
 
 def test_a_slower_head_is_caught_and_what_is_new_is_listed(repository):
-    config = GateConfig(only=("draws/uniforms", "auction/gsp"), pairs=6, aa=False)
+    config = GateConfig(only=("draws/uniforms", "auction/gsp"), pairs=8, aa=False)
     with base_tree("quick", repository) as base, head_tree(HEAD) as quick, head_tree(repository) as slow:
         assert quick.path[1] == HEAD
         # The head has no auction either: that one fails, it is not new.
@@ -140,7 +140,7 @@ def test_a_slower_head_is_caught_and_what_is_new_is_listed(repository):
 
 
 def test_a_base_without_anything_is_bad_input(repository):
-    config = GateConfig(only=("draws/uniforms",), pairs=6, aa=False)
+    config = GateConfig(only=("draws/uniforms",), pairs=8, aa=False)
     with (
         base_tree("without-draws", repository) as base,
         head_tree(HEAD) as head,

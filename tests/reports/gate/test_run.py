@@ -92,6 +92,20 @@ class TestDecision:
         assert found["gate_rate"] > 0.9
 
 
+class TestLooks:
+    def test_what_is_undecided_gets_more_pairs_and_the_rest_does_not(self):
+        """Exactly at the threshold: no number of pairs decides."""
+        make = Makes(head={"speed": {"a/two": 1.1e-3}}, twin={"speed": {"a/two": 1.1e-3}})
+        results = gate(make)
+        assert {n: row(results, n)["ratio"]["n"] for n in NAMES} == {"a/one": 20, "a/two": 80, "b/three": 20}
+        assert row(results, "a/two")["aa"]["ratio"]["n"] == 80
+
+    def test_the_level_is_shared_among_looks(self):
+        config = gate(Makes())["config"]
+        assert config["level"] == 0.95
+        assert config["level_at_a_look"] == pytest.approx(1 - 0.05 / 3)
+
+
 class TestListing:
     def test_a_benchmark_that_the_base_lacks_is_listed_not_failed(self):
         results = gate(Makes(base={"faults": {("setup", "b/three"): ("import", "ImportError: no such")}}))
@@ -188,7 +202,7 @@ class TestBadInput:
     @pytest.mark.parametrize(("config", "words"), [
         ({"threshold": 0.0}, "threshold == 0.0, must be over 0"),
         ({"clock": "sundial"}, "clock == 'sundial', must be one of auto, cpu, wall"),
-        ({"pairs": 4}, "pairs == 4, must be at least 5"),
+        ({"pairs": 5}, "pairs == 5, must be at least 6"),
     ])  # fmt: skip
     def test_settings(self, config, words):
         with pytest.raises(ValueError, match=words):

@@ -102,7 +102,7 @@ class TestFigure:
         draw(results, tmp_path / "gate.svg")
         svg = (tmp_path / "gate.svg").read_text()
         assert "one-sided 95.0 % bounds" in svg
-        assert "median of 30 paired blocks" in svg
+        assert "median of 20 paired blocks" in svg
         for word in ("allowed, +10 %", "head / head", "failed", "passed", "a/two"):
             assert word in svg
         assert "b/three" not in svg, "what was not compared has no ratio"
@@ -219,7 +219,7 @@ class TestCommand:
         ["--base-python", "no-such-python"],
         ["--base-python", sys.executable, "--only", "a/tow"],
         ["--base-python", sys.executable, "--threshold", "0"],
-        ["--base-python", sys.executable, "--pairs", "2"],
+        ["--base-python", sys.executable, "--pairs", "5"],
         ["--base-python", sys.executable, "--pairs", "many"],
         ["--base-python", sys.executable, "--clock", "sundial"],
         ["--base-python", sys.executable, "--figure", "x.pdf"],

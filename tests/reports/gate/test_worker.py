@@ -85,7 +85,13 @@ class TestSession:
         assert found["repeats"] % 4 == 0
         assert 4 <= found["repeats"] <= 12
         assert found["seconds"] >= 0.0005
-        assert session([], seconds=0.003).answer({"do": "repeats", "name": "x/y", "seconds": 0.002})["repeats"] == 1
+
+    @pytest.mark.parametrize(
+        ("seconds", "slow", "repeats"), [(0.003, {}, 1), (0.0015, {}, 4), (0.003, {"x/y": 0.25}, 4)]
+    )
+    def test_a_long_run_is_a_round_unless_a_fourth_of_it_is_to_be_planted(self, seconds, slow, repeats):
+        made = session([], slow=slow, seconds=seconds)
+        assert made.answer({"do": "repeats", "name": "x/y", "seconds": 0.002})["repeats"] == repeats
 
     def test_waiting_is_noticed(self):
         made = Session(
