@@ -146,6 +146,12 @@ def _open(found: Record) -> list[str]:
         for name, arm in found["arms"].items()
         for point in arm["points"]
     ]
-    knees = ", ".join(f"{name} {_number(arm['knee'], '{:,.0f}')} a second" for name, arm in found["arms"].items())
+    knees = ", ".join(f"{name} {_knee(arm)}" for name, arm in found["arms"].items())
     head_row = ["arm", "load", "offered a second", "answered a second", "p50, ms", "p95, ms", "p99, ms"]
     return [head, "", *_table(head_row, rows), "", f"Knee: {knees}."]
+
+
+def _knee(arm: Record) -> str:
+    if arm["knee"] is None or arm["knee"] == arm["points"][-1]["offered"]:
+        return "not reached by these loads"
+    return f"{arm['knee']:,.0f} a second"

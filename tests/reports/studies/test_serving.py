@@ -47,6 +47,7 @@ def test_the_paper_stands_beside(done):
     assert page.strip() == done[1].strip()
     for percent in PAPER_QPS:
         assert f"{percent:+.3f} %" in page
+    assert "Knee: dssm not reached by these loads" in page
     for name in ("load", "size"):
         for form in ("png", "svg"):
             assert (done[0] / "figures" / f"latency-by-{name}.{form}").stat().st_size > 1000
