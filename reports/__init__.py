@@ -9,5 +9,6 @@ Reading order:
 4. ``figures`` and ``page`` (with ``sections`` and ``wording``): results in, pictures and one HTML file out; the same
    of a replayed log: ``offline_figures``, ``offline_page``, ``offline_sections``; ``published``: the paper's figures;
    of late interaction at scale: ``late_figures``, ``late_page``.
-5. ``cli``: ``cs3bench``.
+5. ``gate``: has anything become slower than at another revision? With the registry of benchmarks.
+6. ``cli``: ``cs3bench``.
 """
