@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Record = Mapping[str, Any]
 COLUMNS = 2
+LOOKS = (*MARKS, Mark("#56b4e9", "X", "-"))
+TICKS = (1.0, 2.0, 5.0)
 
 
 @styled
@@ -21,26 +23,32 @@ def recall_against_time(results: Record, timing: Record, kind: str) -> Figure:
     """Recall@K against the exact scan over the median time of a request, whiskers 95 %: one mark and line per way."""
     sizes = results["sizes"][kind]
     ways = list(dict.fromkeys(row["way"] for size in sizes for row in size["rows"]))
-    looks = {way: MARKS[i % len(MARKS)] for i, way in enumerate(ways)}
+    looks = {way: LOOKS[i % len(LOOKS)] for i, way in enumerate(ways)}
+    least = min((row["recall"]["mean"] for size in sizes for row in size["rows"] if "recall" in row), default=0.0)
     rows = -(-len(sizes) // COLUMNS)
     figure, axes = canvas(0.8 + 2.6 * rows, columns=COLUMNS, rows=rows)
     for ax, size, clock in zip(axes, sizes, timing["sizes"][kind], strict=False):
         _panel(ax, size, clock, looks)
-        which = "trained" if size["real"] else "drawn like the trained"
-        ax.set_title(f"{size['ads']:,} ads, {which}", fontsize=9)
+        which = "trained" if size["real"] else "drawn"
+        n = max((row["n"] for row in clock["rows"]), default=0)
+        ax.set_title(f"{size['ads']:,} ads, {which}, n = {n}")
+        ax.set_ylim(min(least, 0.95) - 0.02, 1.01)
     for ax in axes[len(sizes) :]:
         ax.set_axis_off()
     for place, ax in enumerate(axes[: len(sizes)]):
         if place % COLUMNS == 0:
             ax.set_ylabel(f"Recall@{results['k']}")
         if place + COLUMNS >= len(sizes):
-            ax.set_xlabel("Processor time of a request, p50 (ms, log)")
+            ax.set_xlabel("Processor time, p50 (ms, log)")
     handles = [axes[0].plot([], [], look.marker, color=look.colour, label=way)[0] for way, look in looks.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+    figure.suptitle("n requests; whiskers 95 %: t over requests (recall), order statistics (time)", fontsize=8)
     return figure
 
 
 def _panel(ax: Axes, size: Record, clock: Record, looks: Mapping[str, Mark]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     times = {(row["way"], row["setting"]): row["p50_ms"] for row in clock["rows"]}
     for way, look in looks.items():
         points = []
@@ -57,5 +65,7 @@ def _panel(ax: Axes, size: Record, clock: Record, looks: Mapping[str, Mark]) -> 
         if points:
             ax.plot(*zip(*sorted(points), strict=True), color=look.colour, ls=look.line, marker=look.marker, lw=1, ms=5)
     ax.set_xscale("log")
-    ax.set_ylim(-0.04, 1.06)
+    ax.xaxis.set_major_locator(LogLocator(subs=TICKS))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid()

@@ -11,6 +11,11 @@ from reports.late_figures import recall_against_time
 
 Record = Mapping[str, Any]
 TITLES = {"maxsim": "Late interaction", "dssm": "Single vectors"}
+LEGEND = (
+    "Recall against the exact scan, 95 % t interval over requests. Times are the processor's, of one request on one "
+    "thread, with 95 % order-statistic intervals; an open end is one that so few requests cannot give. Scored: ads "
+    "whose exact score was computed. K long, K: candidates per ad that is wanted."
+)
 
 
 def write_late(results: Record, timing: Record, out: Path) -> Path:
@@ -31,7 +36,7 @@ def write_late(results: Record, timing: Record, out: Path) -> Path:
         figure = recall_against_time(results, timing, kind)
         for form in ("png", "svg"):
             write_aside(folder / f"late-{kind}.{form}", save(figure, form))
-        text += [f"## {TITLES.get(kind, kind)}", "", f"![Recall against time](figures/late-{kind}.png)", ""]
+        text += [f"## {TITLES.get(kind, kind)}", "", f"![Recall against time](figures/late-{kind}.png)", "", LEGEND, ""]
         text += tables(results, timing, kind)
     path = out / "late.md"
     write_aside(path, ("\n".join(text) + "\n").encode())
