@@ -228,10 +228,11 @@ def _time(
 
 
 def _still_right(found: Found, live: Mapping[str, Any]) -> None:
+    # The base last: what is wrong in both fails.
     for name in list(found.repeats):
-        for side, worker in live.items():
+        for side in sorted(live, key=lambda one: one == BASE):
             try:
-                worker.ask("check", name=name)
+                live[side].ask("check", name=name)
             except WorkerError as error:
                 mine = side != BASE
                 found.settle(name, "failed" if mine else "incomparable", f"wrong result of the {side}: {error}")

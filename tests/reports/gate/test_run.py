@@ -125,6 +125,11 @@ class TestListing:
         assert "AssertionError: wrong" in row(results, "b/three")["reason"]
         assert (results["passed"], results["failed"]) == (2, 1)
 
+    def test_a_result_that_both_have_wrong_fails(self):
+        wrong = {"faults": {("check", "b/three"): ("other", "AssertionError: wrong")}}
+        assert status(gate(Makes(base=wrong, head=wrong, twin=wrong)))["b/three"] == "failed"
+        assert status(gate(Makes(base=wrong)))["b/three"] == "incomparable"
+
     def test_a_missing_benchmark_fails(self):
         results = gate(Makes(head={"names": NAMES[:2]}))
         assert row(results, "b/three")["reason"] == "declared, but missing"

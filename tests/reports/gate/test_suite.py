@@ -71,6 +71,15 @@ def test_two_sessions_do_the_same_work():
     assert np.array_equal(first.log.paid, second.log.paid)
 
 
+@pytest.mark.parametrize("name", ["training/dssm", "ema/write-repeated", "store/publish", "market/tick"])
+def test_what_wears_its_state_can_be_run_and_checked_again_and_again(name):
+    session = Session({name: BENCHMARKS[name]}, {})
+    assert session.answer({"do": "setup", "name": name}) == {"right": True}
+    for _ in range(2):
+        assert "error" not in session.answer({"do": "block", "name": name, "repeats": 2, "rounds": 2, "cpu": None})
+        assert session.answer({"do": "check", "name": name}) == {"right": True}
+
+
 def test_set_up_runs_once_and_checks():
     session = Session(BENCHMARKS, {})
     assert session.answer({"do": "setup", "name": "auction/gsp"}) == {"right": True}
