@@ -10,6 +10,8 @@ Reading order:
 6. The steps of one tick, which never import each other: ``traffic``, ``pacing`` (who may compete, at what bid),
    ``retrieval``, ``ranking``, ``auction``, ``exposure``, ``feedback``, ``conversion``, ``log``.
 7. ``marketplace``: one tick in numbered steps; it alone knows their order.
-8. ``scenarios``: named worlds; ``datasets``: real logs in the same nouns.
-9. ``testing``: the contract check, for everyone who writes a plug-in.
+8. ``designs``: who is assigned to which arm; ``shared_market``: two arms in one market; ``training_rows``: what each
+   learns from.
+9. ``scenarios``: named worlds; ``datasets``: real logs in the same nouns.
+10. ``testing``: the contract check, for everyone who writes a plug-in.
 """

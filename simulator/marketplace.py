@@ -156,7 +156,10 @@ class Marketplace:
         cuts = np.append(np.searchsorted(requests.time, edges), len(requests))
         for start, first, last in zip(edges, cuts[:-1], cuts[1:], strict=True):
             if last > first:
-                rows.append(self._serve(take(requests, slice(first, last)), int(start)))
+                served = self._serve(take(requests, slice(first, last)), int(start))
+                self.exposures.add(served[0].user, served[0].ad)
+                self.queue.put(served[0])
+                rows.append(served)
             end = min(int(start) + clock.tick, (day + 1) * DAY)
             self.budgets.steer(day_share(end - day * DAY))
             self._learn(end)
@@ -201,7 +204,7 @@ class Marketplace:
         # 6: feedback by key
         logit = self.true_logit(requests, slates.ad)
         outcomes = respond(seed, requests, slates, logit, config.feedback)
-        # 7, 8: charge in event order, log, enqueue the labels
+        # 7, 8: charge in event order, log (the day enqueues the labels)
         r, s = np.nonzero(outcomes.click)
         owed, paid = np.zeros(slates.price.shape), np.zeros(slates.price.shape)
         sent = times_sent(seed, requests.id[r], slates.ad[r, s], config.feedback)
@@ -225,8 +228,6 @@ class Marketplace:
             click=outcomes.click.take(placed),
             value=self._value(log),
         )
-        self.exposures.add(log.user, log.ad)
-        self.queue.put(log)
         return log, ledger, float((owed[r, s] - paid[r, s]).sum())
 
     def _true_cvr(self, users: Keys, ads: Keys) -> Money:
