@@ -10,7 +10,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +125,8 @@ def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
             said, complained = process.communicate()
         except BaseException:
             # `git worktree add` has a child that writes the files; the pipes end when both are gone.
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # Ctrl-C came as git ended
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             raise
     return subprocess.CompletedProcess(command, process.returncode, said, complained)

@@ -118,11 +118,11 @@ class TestStudy:
 
     def test_a_finished_run_is_not_computed_again(self, finished, tmp_path, cs3bench, monkeypatch):
         import reports.cli
-        import reports.studies.ab
+        import reports.studies.twins
 
         copy = tmp_path / "run"
         shutil.copytree(finished, copy)
-        monkeypatch.setattr(reports.studies.ab, "compute", None)
+        monkeypatch.setattr(reports.studies.twins, "compute", None)
         monkeypatch.setattr(reports.cli, "_page", lambda root: root)
         code, _, err = cs3bench(*arguments(copy, "--jobs", "1"))
         assert (code, err) == (0, "")
@@ -249,7 +249,8 @@ class TestErrors:
         typed = ["--control", "random", "--treatment", "popularity", "--worlds", "1", "--jobs", "1"]
         code, _, err = cs3bench(*arguments(tmp_path / "run", *typed, "--set", "auction.reserve=1e9"))
         assert code == 2
-        assert "revenue == 0 of random in world 1, must be positive" in said(err)
+        assert "auction.reserve == 1000000000.0, must be at most the best bid" in said(err)
+        assert not list((tmp_path / "run").glob("cells/*"))
 
 
 class TestLooks:
@@ -272,7 +273,9 @@ class TestLooks:
         code, out, err = cs3bench(*typed, "--json")
         facts = json.loads(out)
         assert (code, err) == (0, "")
-        assert facts["gini_user_activity"]["real"] == 0.465
+        assert facts["gini_user_activity"]["real"] == pytest.approx(
+            0.465, abs=1e-3
+        )  # recomputed where the log is there
         assert 0.3 < facts["gini_user_activity"]["world"] < 0.65
         code, out, _ = cs3bench(*typed)
         assert code == 0
