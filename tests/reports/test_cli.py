@@ -275,7 +275,7 @@ class TestLooks:
         assert (code, err) == (0, "")
         assert facts["gini_user_activity"]["real"] == pytest.approx(
             0.465, abs=1e-3
-        )  # recomputed where the log is there
+        )
         assert 0.3 < facts["gini_user_activity"]["world"] < 0.65
         code, out, _ = cs3bench(*typed)
         assert code == 0
