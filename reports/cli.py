@@ -15,6 +15,7 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
     print("cs3bench: error: the suite is not installed, run: pip install 'cs3-bench[suite]'", file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
 
+from reports import cli_lab
 from reports.cli_arena import arena, draw
 from reports.cli_late import late
 from reports.cli_latency import latency
@@ -39,6 +40,10 @@ def cs3bench() -> None:
     cs3bench tune --path DIR             every model's settings, by the same search
     cs3bench late                        late interaction and indexes at 10k, 100k and 1M ads
     cs3bench latency                     what a request costs in every cell, alone and under load
+    cs3bench lab                         what live designs would have said, beside the truth
+    cs3bench power --lift 0.02           days, users and worlds that each design needs
+    cs3bench sensitivity --dial k        an arm's lift over a dial, and where it ends
+    cs3bench replay RUN --request ID     why did this ad win?
     cs3bench gate --base REF             has anything become slower?
     """  # noqa: D301
 
@@ -47,6 +52,8 @@ cs3bench.add_command(arena)
 cs3bench.add_command(late)
 cs3bench.add_command(latency)
 cs3bench.add_command(gate)
+for _command_of_lab in (cli_lab.lab, cli_lab.power, cli_lab.sensitivity, cli_lab.replay):
+    cs3bench.add_command(_command_of_lab)
 
 
 @cs3bench.command()
@@ -309,10 +316,12 @@ def report(run: Path) -> None:
         raise ValueError(f"{run}: not a run directory")
     results = read_json(run / "results.json")
     kind = results.get("kind", results.get("study"))
-    if kind not in ("ab", "arena", "offline"):
-        raise ValueError(f"{run / 'results.json'}: kind == {kind!r}, must be 'ab', 'arena' or 'offline'")
-    if kind == "arena":
-        draw(run)
+    drawn = {"arena": draw, "lab": cli_lab.draw, "sensitivity": cli_lab.draw_sensitivity}
+    if kind not in ("ab", "offline", *drawn):
+        kinds = ", ".join(("ab", "offline", *drawn))
+        raise ValueError(f"{run / 'results.json'}: kind == {kind!r}, must be one of {kinds}")
+    if kind in drawn:
+        drawn[kind](run)
         return
     if kind == "offline":
         from reports.offline_page import write_page

@@ -1,0 +1,245 @@
+"""Question: over which range of a dial does an arm earn more, and where does it stop?
+
+``cs3bench sensitivity --dial X`` runs the twin cells of ``ab`` at every level of one dial, with the same seeds: a lift
+with its interval per level, and the level at which it would be 0, by linear interpolation. For K also: with how many
+candidates the treatment earns what the control earns at the scenario's K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reports.arms import parse
+from reports.studies.cells import BURN_IN, Task
+from reports.studies.evaluation import equal_revenue_k
+from reports.studies.manifests import made_by, manifest
+from reports.studies.summary import Facts, compare, curve
+from reports.studies.twins import compute_missing, facts_of
+from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.plugins import nearest
+from simulator.scenario import Scenario, load
+
+
+class Dial(NamedTuple):
+    """One dial.
+
+    Attributes:
+        key: the field of a scenario that it turns.
+        values: its default levels, mildest first.
+        what: the axis' name and unit.
+        x: level -> place on the axis, in order of the levels.
+        value: level -> the field's value.
+    """
+
+    key: str
+    values: tuple[float, ...]
+    what: str
+    x: Callable[[float], float] = float
+    value: Callable[[float], float] = float
+
+
+DIALS: Mapping[str, Dial] = {
+    "feature_noise": Dial("world.feature_noise", (0, 0.5, 1, 2), "Sd of the noise on dense features"),
+    "drift": Dial(
+        "world.drift_half_life", (0, 28, 14, 7, 3), "Drift: 1 / half-life in days (0 is off)",
+        lambda days: 1 / days if days else 0.0,
+    ),
+    "label_wait": Dial("feedback.label_wait", (900, 3600, 14_400, 86_400), "Label wait, seconds"),
+    "sync": Dial("cascade.sync", (1800, 7200, 21_600, 86_400), "Sync period, seconds"),
+    "budget_tightness": Dial(
+        "world.budget_clicks", (1500, 20, 6, 2), "Budget tightness: 1 / median daily budget in clicks",
+        lambda clicks: 1 / clicks,
+    ),
+    "cross_share": Dial(
+        "world.low_rank_share", (0, 0.25, 0.5, 0.75, 1), "Share of crosses in the variance of interactions",
+        value=lambda share: 1 - share,
+    ),
+    "k": Dial("cascade.candidates", (10, 20, 30, 60), "K, candidates"),
+}  # fmt: skip
+WHOLE = ("label_wait", "sync", "k")
+"""Dials whose levels are whole numbers."""
+MEASURES = ("revenue", "expected_revenue")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A sensitivity study.
+
+    Attributes:
+        scenario: name or path; small: its small form; sets: overrides, all as of ``simulator.scenario.load``.
+        dial: one of ``DIALS``. values: its levels.
+        control, treatment: arms by spelling.
+        command: what was typed, for the record.
+    """
+
+    scenario: str
+    dial: str
+    values: tuple[float, ...]
+    control: str = "dssm"
+    treatment: str = "dssm+cs3"
+    small: bool = False
+    sets: tuple[str, ...] = ()
+    command: str = "cs3bench sensitivity"
+
+    def base(self) -> Scenario:
+        """The scenario with the dial where it stands."""
+        return load(self.scenario, small=self.small, sets=self.sets)
+
+    def at(self, level: float) -> Scenario:
+        """The scenario with the dial at a level."""
+        dial = DIALS[self.dial]
+        value = dial.value(level)
+        text = f"{int(value)}" if self.dial in WHOLE else f"{float(value)!r}"
+        return load(self.scenario, small=self.small, sets=[*self.sets, f"{dial.key}={text}"])
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same run."""
+        return {
+            "kind": "sensitivity",
+            "dial": self.dial,
+            "values": list(self.values),
+            "control": self.control,
+            "treatment": self.treatment,
+            "config": self.base().model_dump(mode="json"),
+            **made_by(),
+        }
+
+    def default_out(self) -> Path:
+        """``runs/sensitivity-DIAL-SCENARIO-DIGEST``: the same command resumes the same directory."""
+        return Path("runs") / f"sensitivity-{self.dial}-{self.base().name}-{digest(self.identity())}"
+
+
+def check(plan: Plan) -> dict[float, Scenario]:
+    """Every level's scenario, or one line about what cannot run, before anything does."""
+    if plan.dial not in DIALS:
+        raise ValueError(f"dial == '{plan.dial}', must be one that is known{nearest(plan.dial, DIALS)}")
+    places = [DIALS[plan.dial].x(level) for level in plan.values]
+    if len(places) < 2 or not (np.diff(places) > 0).all():
+        raise ValueError(f"values == {list(plan.values)}, must be two or more levels, mildest first")
+    if plan.dial in WHOLE and any(level != int(level) for level in plan.values):
+        raise ValueError(f"values == {list(plan.values)}, must be whole numbers for {plan.dial}")
+    for spelling in (plan.control, plan.treatment):
+        parse(spelling)
+    if plan.control == plan.treatment:
+        raise ValueError(f"treatment == '{plan.treatment}', must differ from the control")
+    return {level: plan.at(level) for level in plan.values}
+
+
+def run_sensitivity(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+    """Run or resume a sensitivity study; the run directory and the content of its ``results.json``.
+
+    Raises:
+        ValueError: one line, for anything the caller can mend.
+    """
+    levels = check(plan)
+    root = out or plan.default_out()
+    run = plan.base().run
+    seeds = range(run.seed, run.seed + run.worlds)
+    RunDirectory(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small))
+    found = [_level(plan, scenario, root / "levels" / f"{level:g}", jobs, quiet) for level, scenario in levels.items()]
+    write_json(root / "results.json", summary(plan, list(levels.values()), found))
+    if not (root / "timing.json").exists():
+        write_json(root / "timing.json", {"jobs": jobs})
+    return root, read_json(root / "results.json")
+
+
+def _level(
+    plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool
+) -> tuple[Sequence[Facts], Sequence[Facts]]:
+    """The control's and the treatment's facts in every world at one level."""
+    days, seeds = scenario.run.days, range(scenario.run.seed, scenario.run.seed + scenario.run.worlds)
+    identity = {"kind": "level", "arms": [plan.control, plan.treatment], "config": scenario.model_dump(mode="json")}
+    identity |= made_by()
+    root.parent.mkdir(parents=True, exist_ok=True)
+    run = RunDirectory(root, manifest(identity, command=plan.command, seeds=seeds))
+    arms = {arm: [Cell(world=w, name=arm, days=days) for w in seeds] for arm in (plan.control, plan.treatment)}
+    cells = [*(Cell(world=w, name=BURN_IN) for w in seeds), *(cell for mine in arms.values() for cell in mine)]
+    tasks = {
+        cell: Task(cell=cell, scenario=scenario, root=str(root), identity=identity, index=i, full=False)
+        for i, cell in enumerate(cells)
+    }
+    compute_missing(run, scenario, tasks, jobs=jobs, quiet=quiet)
+    run.finish()
+    return facts_of(run, arms[plan.control]), facts_of(run, arms[plan.treatment])
+
+
+# --- after the cells -----------------------------------------------------------------------------------------------
+
+
+def summary(
+    plan: Plan, scenarios: Sequence[Scenario], found: Sequence[tuple[Sequence[Facts], Sequence[Facts]]]
+) -> dict[str, Any]:
+    """The whole of ``results.json``."""
+    base, dial = plan.base(), DIALS[plan.dial]
+    x = [dial.x(level) for level in plan.values]
+    levels: list[dict[str, Any]] = []
+    for level, place, scenario, (control, treatment) in zip(plan.values, x, scenarios, found, strict=True):
+        rows = compare(scenario, control, treatment)
+        bound = [day["bound_spend"] for one in control for day in one["days"]]
+        spend = [day["revenue"] for one in control for day in one["days"]]
+        levels.append(
+            {"level": level, "x": place, "bound": float(np.sum(bound) / max(np.sum(spend), 1e-12))}
+            | {key: rows[key] for key in MEASURES}
+        )
+    out: dict[str, Any] = {
+        "schema": 1,
+        "kind": "sensitivity",
+        "scenario": base.name,
+        "small": plan.small,
+        "dial": plan.dial,
+        "field": dial.key,
+        "what": dial.what,
+        "control": plan.control,
+        "treatment": plan.treatment,
+        "worlds": list(range(base.run.seed, base.run.seed + base.run.worlds)),
+        "days": {"burn_in": base.run.burn_in, "test": base.run.days},
+        "levels": levels,
+        "break_even": {key: break_even(x, [one[key]["rel_effect"] for one in levels]) for key in MEASURES},
+    }
+    if plan.dial == "k":
+        out["saved"] = saved(plan.values, base.cascade.candidates, found)
+    return out
+
+
+def break_even(x: Sequence[float], lift: Sequence[float | None]) -> dict[str, Any]:
+    """Where the lift first crosses 0, linear between levels.
+
+    Args:
+        x: places of the levels, rising.
+        lift: at each of them; None where there is none.
+
+    Returns:
+        ``x``, or None with the reason.
+    """
+    if any(value is None for value in lift):
+        return {"x": None, "reason": "a level has no lift: an arm sold nothing"}
+    y = np.array(lift, dtype=np.float64)
+    if (y == 0).any():
+        return {"x": float(x[int(np.argmax(y == 0))]), "reason": ""}
+    if (y > 0).all() or (y < 0).all():
+        return {"x": None, "reason": f"the lift is {'above' if y[0] > 0 else 'below'} 0 at every level"}
+    i = int(np.argmax(np.sign(y[1:]) != np.sign(y[:-1])))
+    return {"x": float(x[i] + (x[i + 1] - x[i]) * y[i] / (y[i] - y[i + 1])), "reason": ""}
+
+
+def saved(values: Sequence[float], k: int, found: Sequence[tuple[Sequence[Facts], Sequence[Facts]]]) -> dict[str, Any]:
+    """Candidates with which the treatment earns what the control earns at the scenario's K, with a t interval."""
+    if not values[0] <= k <= values[-1]:
+        return {"k": k, "equal_revenue_k": None, "reason": f"K = {k} lies outside the levels"}
+    money = [[[sum(day["revenue"] for day in one["days"]) for one in arm] for arm in pair] for pair in found]
+    revenue = np.array(money)  # [levels, arm, W]
+    grid = [int(value) for value in values]
+    each = [
+        equal_revenue_k(grid, revenue[:, 1, w].tolist(), float(np.interp(k, grid, revenue[:, 0, w])))
+        for w in range(revenue.shape[2])
+    ]
+    if not np.isfinite(each).all():
+        short = int((~np.isfinite(each)).sum())
+        return {"k": k, "equal_revenue_k": None, "reason": f"not reached at any level in {short} of {len(each)} worlds"}
+    c = curve(np.array(each)[:, None])
+    return {"k": k, "equal_revenue_k": float(c["mean"][0]), "ci": [float(c["lo"][0]), float(c["hi"][0])], "reason": ""}
