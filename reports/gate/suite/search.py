@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ def by_id() -> Case:
     return Case(lambda _: top_by_id(score, K), check)
 
 
-def maxsim() -> Case:
-    """MaxSim of 16 users with 10,000 ads, 8 x 4 facets of 32."""
+def maxsim(n_users: int, n_ads: int) -> Case:
+    """MaxSim of users with ads, 8 x 4 facets of 32."""
     import torch
 
     from baselines.late_scan import FacetMajor, scan
@@ -54,7 +55,7 @@ def maxsim() -> Case:
     def facets(n: int, h: int) -> Any:
         return torch.nn.functional.normalize(torch.randn(n, h, FACET, generator=draws), dim=2)
 
-    users, items = facets(FEW, USER_FACETS), facets(ADS, ITEM_FACETS)
+    users, items = facets(n_users, USER_FACETS), facets(n_ads, ITEM_FACETS)
     laid_out = FacetMajor.of(items)
 
     def check(found: Any) -> None:
@@ -75,5 +76,13 @@ BENCHMARKS = [
     Benchmark(
         name="top-k/torch", setup=by_id, sizes={"requests": FEW, "ads": MANY, "candidates": K}, work=("requests", FEW)
     ),
-    Benchmark(name="maxsim/scan", setup=maxsim, sizes={"requests": FEW, "ads": ADS}, work=("pairs", FEW * ADS)),
+    *(
+        Benchmark(
+            name=name,
+            setup=partial(maxsim, users, ads),
+            sizes={"requests": users, "ads": ads},
+            work=("pairs", users * ads),
+        )
+        for name, users, ads in (("maxsim/scan", FEW, ADS), ("maxsim/scan-one", 1, MANY))
+    ),
 ]
