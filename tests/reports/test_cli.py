@@ -273,9 +273,7 @@ class TestLooks:
         code, out, err = cs3bench(*typed, "--json")
         facts = json.loads(out)
         assert (code, err) == (0, "")
-        assert facts["gini_user_activity"]["real"] == pytest.approx(
-            0.465, abs=1e-3
-        )
+        assert facts["gini_user_activity"]["real"] == pytest.approx(0.465, abs=1e-3)
         assert 0.3 < facts["gini_user_activity"]["world"] < 0.65
         code, out, _ = cs3bench(*typed)
         assert code == 0
