@@ -269,6 +269,7 @@ def markdown(sections: Sequence[Section]) -> str:
             continue
         lines = [f"## {one.title}", "", *([one.lead, ""] if one.lead else [])]
         for part in tables:
+            lines += [f"**{part.title}**", ""] if part.title else []
             lines += [f"| {' | '.join(part.columns)} |", f"|{'---|' * len(part.columns)}"]
             lines += [f"| {' | '.join(cell.text for cell in row)} |" for row in part.rows]
             lines.append("")

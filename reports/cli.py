@@ -15,7 +15,7 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
     print("cs3bench: error: the suite is not installed, run: pip install 'cs3-bench[suite]'", file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
 
-from reports import cli_lab
+from reports import cli_ablation, cli_lab
 from reports.cli_arena import arena, draw
 from reports.cli_late import late
 from reports.cli_latency import latency
@@ -34,6 +34,7 @@ def cs3bench() -> None:
     cs3bench ab                          dssm against dssm+cs3 in five twin worlds, a verdict and a page
     cs3bench ab --treatment dssm+cms     one mechanism alone
     cs3bench arena                       every rival in the same worlds, at its cost and at equal latency
+    cs3bench ablation                    all eight cells of CS3 in every scenario
     cs3bench offline --path DIR          the same models and their controls on a real log
     cs3bench sweep --dial sync --path DIR
                                          how far the answer depends on one dial
@@ -49,6 +50,7 @@ def cs3bench() -> None:
 
 
 cs3bench.add_command(arena)
+cs3bench.add_command(cli_ablation.ablation)
 cs3bench.add_command(late)
 cs3bench.add_command(latency)
 cs3bench.add_command(gate)
@@ -316,7 +318,7 @@ def report(run: Path) -> None:
         raise ValueError(f"{run}: not a run directory")
     results = read_json(run / "results.json")
     kind = results.get("kind", results.get("study"))
-    drawn = {"arena": draw, "lab": cli_lab.draw, "sensitivity": cli_lab.draw_sensitivity}
+    drawn = {"arena": draw, "ablation": cli_ablation.draw, "lab": cli_lab.draw, "sensitivity": cli_lab.draw_sensitivity}
     if kind not in ("ab", "offline", *drawn):
         kinds = ", ".join(("ab", "offline", *drawn))
         raise ValueError(f"{run / 'results.json'}: kind == {kind!r}, must be one of {kinds}")

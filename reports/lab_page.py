@@ -45,12 +45,14 @@ def write(
     built: Sequence[Section],
     svgs: Mapping[str, str],
     small: bool,
+    brand: str = "laboratory",
 ) -> Path:
     """``index.html`` and ``tables.md`` of sections with their figures."""
     text = template("lab.html").render(
         title=title,
         facts=list(facts),
         small=small,
+        brand=brand,
         verdict=verdict,
         sections=built,
         figures=inlined(built, svgs),

@@ -46,3 +46,30 @@ NOISE = "AUC lost to Gaussian noise of std 0.1 on the inputs"
 NOISE_CLAIM = "DSSM+CAS loses far less than DSSM; no figure in the public summaries"
 NOISE_LEVEL = 0.1
 """Standard deviation at which the paper speaks of noise."""
+
+
+class Online(NamedTuple):
+    """One row of the paper's online A/B tests, per cent against the base in its three scenarios; None: not published.
+
+    Attributes:
+        what: the quantity.
+        arm: our spelling of the cell.
+        key: our measure of the same name.
+        percent: in the first, second and third scenario.
+    """
+
+    what: str
+    arm: str
+    key: str
+    percent: tuple[float | None, float | None, float | None]
+
+
+ONLINE = (
+    Online("revenue, CAS", "dssm+cas", "revenue", (1.677, None, None)),
+    Online("revenue, CAS and CMS", "dssm+cas+cms", "revenue", (7.880, None, None)),
+    Online("revenue, full CS3", "dssm+cs3", "revenue", (8.356, 1.366, 2.177)),
+    Online("DAC (active customers), full CS3", "dssm+cs3", "active_advertisers", (0.468, 0.143, 0.228)),
+    Online("QPS, full CS3", "dssm+cs3", "qps", (-0.589, -0.388, -0.456)),
+    Online("Kendall tau with the ranker, full CS3", "dssm+cs3", "tau", (3.2, 2.9, 6.0)),
+)
+"""Online figures. The tau gains are three numbers in the scenarios' order; the summaries do not say their unit."""
