@@ -10,5 +10,25 @@ Reading order:
    of a replayed log: ``offline_figures``, ``offline_page``, ``offline_sections``; ``published``: the paper's figures;
    of late interaction at scale: ``late_figures``, ``late_page``.
 5. ``gate``: has anything become slower than at another revision? With the registry of benchmarks.
-6. ``cli``: ``cs3bench``.
+6. ``runs``: ``load_run``, a finished run in a notebook, with ``kinds`` (what is known of each kind of run) and
+   ``run_tables``; ``inventory``: the runs of a folder; ``comparison``: several runs beside each other.
+7. ``cli``: ``cs3bench``.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reports.runs import Run, load_run
+
+__all__ = ["Run", "load_run"]
+
+
+def __getattr__(name: str) -> Any:
+    """``load_run`` is imported when it is asked for: the command line must start quickly."""
+    if name in __all__:
+        from reports import runs
+
+        return getattr(runs, name)
+    raise AttributeError(f"module 'reports' has no attribute '{name}'")

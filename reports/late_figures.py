@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reports import wording
@@ -69,3 +70,8 @@ def _panel(ax: Axes, size: Record, clock: Record, looks: Mapping[str, Mark]) -> 
     ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid()
+
+
+def drawable(results: Record, timing: Record) -> dict[str, Callable[[], Figure]]:
+    """The figures of a run by name, one for each kind of retriever."""
+    return {f"late-{kind}": functools.partial(recall_against_time, results, timing, kind) for kind in results["sizes"]}

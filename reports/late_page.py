@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.figures import save, write_aside
-from reports.late_figures import recall_against_time
+from reports.late_figures import drawable
 
 Record = Mapping[str, Any]
 TITLES = {"maxsim": "Late interaction", "dssm": "Single vectors"}
@@ -32,10 +32,11 @@ def write_late(results: Record, timing: Record, out: Path) -> Path:
     folder = out / "figures"
     folder.mkdir(exist_ok=True)
     text = []
-    for kind in results["sizes"]:
-        figure = recall_against_time(results, timing, kind)
+    for name, draw in drawable(results, timing).items():
+        figure = draw()
         for form in ("png", "svg"):
-            write_aside(folder / f"late-{kind}.{form}", save(figure, form))
+            write_aside(folder / f"{name}.{form}", save(figure, form))
+    for kind in results["sizes"]:
         text += [f"## {TITLES.get(kind, kind)}", "", f"![Recall against time](figures/late-{kind}.png)", "", LEGEND, ""]
         text += tables(results, timing, kind)
     path = out / "late.md"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import INK, MARKS, canvas, styled
@@ -65,3 +66,11 @@ def _curve(ax: Axes, x: list[float], values: list[Record], mark: Mark, line: Any
     for at, v in zip(x, values, strict=True):
         ends = [v["value"] if v[end] is None else v[end] for end in ("lo", "hi")]
         ax.plot((at, at), ends, color=mark.colour, lw=1)
+
+
+def drawable(results: Record) -> dict[str, Callable[[], Figure]]:
+    """The figures of a run by name."""
+    return {
+        "latency-by-load": functools.partial(by_load, results),
+        "latency-by-size": functools.partial(by_size, results),
+    }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.figures import save, write_aside
-from reports.latency_figures import by_load, by_size
+from reports.latency_figures import drawable
 
 Record = Mapping[str, Any]
 
@@ -16,10 +16,10 @@ def write_latency(results: Record, out: Path) -> Path:
     """Writes ``latency.md`` and ``figures/latency-by-*.{png,svg}`` from the dict of results.json; the page's path."""
     folder = out / "figures"
     folder.mkdir(exist_ok=True)
-    for name, draw in (("load", by_load), ("size", by_size)):
-        figure = draw(results)
+    for name, draw in drawable(results).items():
+        figure = draw()
         for form in ("png", "svg"):
-            write_aside(folder / f"latency-by-{name}.{form}", save(figure, form))
+            write_aside(folder / f"{name}.{form}", save(figure, form))
     path = out / "latency.md"
     write_aside(path, (page(results) + "\n").encode())
     return path

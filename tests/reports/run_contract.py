@@ -1,0 +1,31 @@
+"""What `load_run` promises of every kind of run; each study's own test holds its tiny run against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from reports import load_run
+
+
+def check_run(root: Path, kind: str, *tables: str) -> None:
+    """The run is read, every table is a data frame, and its figures are those that its page drew."""
+    run = load_run(root)
+    assert run.kind == kind
+    assert set(tables) <= set(run.tables)
+    for name in run.tables:
+        table = run.table(name)
+        assert table.num_rows > 0, name
+        assert not any(pa.types.is_null(column.type) for column in table.columns), name
+        frame = run.frame(name)
+        assert (len(frame), list(frame.columns)) == (table.num_rows, table.column_names)
+    drawn = {path.stem for path in (root / "figures").glob("*.svg")}
+    assert drawn <= set(run.figures.names)
+    if drawn:
+        assert set(run.figures.names) == drawn
+    for name in run.figures.names:
+        width, height = run.figures[name]().get_size_inches()
+        assert width > 0, name
+        assert height > 0, name
+    assert isinstance(run.verdict.text, str)
