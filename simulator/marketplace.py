@@ -230,14 +230,6 @@ class Marketplace:
         )
         return log, ledger, float((owed[r, s] - paid[r, s]).sum())
 
-    def _true_cvr(self, users: Keys, ads: Keys) -> Money:
-        """P(conversion | click) of pairs [n]; bots buy nothing."""
-        truth = self.world.truth
-        if truth.buying is None:
-            return np.zeros(users.size)
-        rate = expit(truth.buying.pairs(users, ads).astype(np.float64))
-        return rate if truth.bot is None else np.where(truth.bot[users], 0.0, rate)
-
     def _sell(self, clicks: Clicks) -> Conversions:
         """What clicks lead to; the platform's rates will learn of it when the wait is over."""
         buying = self.world.truth.buying
@@ -245,7 +237,7 @@ class Marketplace:
         found = convert(
             self.world.seed,
             clicks,
-            self._true_cvr(clicks.user, clicks.ad).astype(np.float32),
+            self.world.truth.conversion_rate(clicks.user, clicks.ad).astype(np.float32),
             buying.price[clicks.ad],
             buying.median_value[clicks.ad],
             buying.value_sd,
@@ -268,7 +260,7 @@ class Marketplace:
         demand, bot = self.world.demand, self.world.truth.bot
         value = demand.bid.take(log.ad)
         if demand.target is not None:
-            per_click = demand.target.take(log.ad) * self._true_cvr(log.user, log.ad)
+            per_click = demand.target.take(log.ad) * self.world.truth.conversion_rate(log.user, log.ad)
             value = np.where(np.isnan(per_click), value, per_click)
         return value if bot is None else np.where(bot[log.user], 0.0, value)
 

@@ -18,6 +18,7 @@ import numpy as np
 from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.metrics import auc, logloss, pcoc, reliability
 from reports.studies.evaluation import PanelRow, evaluate, read_panel, references, sample
+from reports.studies.segments import KEPT, active, by_segment, exposure, membership
 from reports.studies.workers import Progress, one_thread
 from simulator.blame import blamed
 from simulator.experiment import Cell, RunDirectory, read_json, write_json
@@ -31,8 +32,6 @@ from simulator.retrieval import OracleRetriever, PopularityRetriever, RandomRetr
 from simulator.scenario import Scenario
 from simulator.world import World, build
 
-COLD = 10
-"""A user with fewer burn-in impressions is cold; a returning user has at least as many."""
 BURN_IN, A_A = "burn-in", "a-a"
 """Names of the cells that are no arm's."""
 
@@ -109,7 +108,7 @@ def _burn_in(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> N
     np.save(work / "hidden.npy", log.hidden)
     with run.writing(task.cell) as out:
         write_parquet(_without_hidden(log), out / "log.parquet")
-        write_json(out / "cell.json", {"world": seed, "days": [_day_facts(d) for d in days]})
+        write_json(out / "cell.json", {"world": seed, "days": [_day_facts(d, world) for d in days]})
 
 
 def _state(model: Any) -> Any:
@@ -120,9 +119,12 @@ def _without_hidden(log: Impressions) -> Impressions:
     return replace(log, hidden=np.zeros((len(log), 0), dtype=np.float16))
 
 
-def _day_facts(day: Day) -> dict[str, float]:
-    """One day's account: sums that metrics are made of."""
-    log, ledger = day.log, day.ledger
+def _day_facts(day: Day, world: World) -> dict[str, float]:
+    """One day's account: sums that metrics are made of, and who got something out of it.
+
+    Conversions are those of the day's clicks, whenever they happen; the keys are there if the world has any.
+    """
+    log, ledger, sold = day.log, day.ledger, day.conversions
     chance = ledger.examine_p.astype(np.float64) * ledger.true_ctr
     return {
         "requests": day.requests,
@@ -134,6 +136,8 @@ def _day_facts(day: Day) -> dict[str, float]:
         "surplus": float((chance * (ledger.value - log.price)).sum()),
         "bound_spend": day.bound_spend,
         "unpaid": day.unpaid,
+        **active(log, ledger, world.demand),
+        **({} if sold is None else {"conversions": sold.ad.size, "conversion_value": float(sold.value.sum())}),
     }
 
 
@@ -228,12 +232,18 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         panel.append(read_panel(retriever, sample(world, day, s.run.panel, "panel"), s.cascade.candidates, world))
     # 3. Measure.
     log, ledger = concatenate([d.log for d in days]), concatenate([d.ledger for d in days])
+    sold = [d.conversions for d in days if d.conversions is not None]
+    since, until = s.run.burn_in * DAY, (s.run.burn_in + task.cell.days) * DAY
+    members = membership(burn_log, world, since)
+    by = by_segment(members, log, ledger, concatenate(sold) if sold else None, world)
     facts: dict[str, Any] = {
         "world": seed,
         "arm": task.cell.name,
-        "days": [_day_facts(d) for d in days],
+        "days": [_day_facts(d, world) for d in days],
         "panel": {"recall": [p.recall for p in panel], "logloss": [p.logloss for p in panel]},
-        "segments": _segments(burn_log, log, ledger, world),
+        "segments": {name: by[name]["expected_revenue"] for name in KEPT},
+        "by_segment": by,
+        "exposure": exposure(log, ledger, world.demand, since, until),
         "retriever": _prediction(1 / (1 + np.exp(-log.logit.astype(np.float64))), log, ledger),
         "ranker": _prediction(log.pctr.astype(np.float64), log, ledger),
         "cost": _cost(retriever),
@@ -313,20 +323,6 @@ def staleness(burn: Impressions, log: Impressions, clock: CascadeConfig) -> dict
     }
 
 
-def _segments(burn: Impressions, log: Impressions, ledger: Ledger, world: World) -> dict[str, float]:
-    """Expected revenue by who is asked and what is shown."""
-    money = ledger.examine_p.astype(np.float64) * ledger.true_ctr * log.price
-    seen = np.bincount(burn.user, minlength=world.catalog.users.rows)[log.user]
-    shown = np.bincount(burn.ad, minlength=world.catalog.ads.rows)[log.ad]
-    head = shown >= np.quantile(np.bincount(burn.ad, minlength=world.catalog.ads.rows), 0.9)
-    return {
-        "cold_users": float(money[seen < COLD].sum()),
-        "returning_users": float(money[seen >= COLD].sum()),
-        "head_ads": float(money[head].sum()),
-        "tail_ads": float(money[~head].sum()),
-    }
-
-
 def _prediction(p: Any, log: Impressions, ledger: Ledger) -> dict[str, Any] | None:
     """AUC, log loss, calibration on the matured slot-0 rows that retrieval chose (predictions are for slot 0)."""
     rows = (log.slot == 0) & np.isfinite(p) & ~log.explored
@@ -367,4 +363,4 @@ def _references(
     return references(s, world, ranker, known)
 
 
-__all__ = ["COLD", "PAD", "Task", "backfill", "compute", "ticks"]
+__all__ = ["PAD", "Task", "backfill", "compute", "ticks"]

@@ -21,13 +21,14 @@ from reports.statistics import (
     plateau,
 )
 from reports.studies.evaluation import equal_revenue_k
+from reports.studies.guardrails import guardrail_rows, guardrails
 from reports.studies.mechanisms import market_calls
-from reports.verdict import Guardrail, Light, rule, verdict
+from reports.studies.segment_summary import segment_rows
+from reports.studies.segments import SURVIVAL_DAYS
+from reports.verdict import Light, rule, verdict
 from simulator.scenario import Scenario
 
 Facts = Mapping[str, Any]
-SURPLUS_MARGIN = COLD_MARGIN = 0.02
-"""Relative harm to advertisers or to cold users that is still tolerated."""
 BOUND_LIMIT, UNPAID_LIMIT = 0.10, 0.01
 """quickstart's promises: spend on budget-bound ads, and over-delivery, as shares of spend."""
 SEAM_LIMIT = 0.05
@@ -71,10 +72,19 @@ def _at(*path: str) -> Callable[[Facts], float]:
     return read
 
 
+def _counted(field: str, fold: Callable[[list[float]], Any]) -> Callable[[Facts], float]:
+    """A fold over days; NaN for facts of an older version, which did not count it."""
+    return lambda facts: float(fold([day.get(field, np.nan) for day in facts["days"]]))
+
+
 def metrics_of(scenario: Scenario) -> list[Metric]:
     """The table's rows, in order. The headline ones are corrected for being many."""
     K, steady = scenario.cascade.candidates, max(1, scenario.run.days // 2)
     gap = partial(Metric, kind="difference")
+    sold = [
+        Metric("conversions", "Conversions of the clicks", "count", _counted("conversions", np.sum)),
+        Metric("conversion_value", "Value of the conversions", "currency", _counted("conversion_value", np.sum)),
+    ]
     return [
         Metric("revenue", "Revenue", "currency", _sum("revenue"), headline=True),
         Metric("revenue_steady", f"Revenue, last {steady} days", "currency", _sum("revenue", steady)),
@@ -83,9 +93,15 @@ def metrics_of(scenario: Scenario) -> list[Metric]:
         Metric("impressions", "Impressions", "count", _sum("impressions"), better="none"),
         Metric("clicks", "Clicks", "count", _sum("clicks"), headline=True),
         Metric("ctr", "Click rate", "share", _per("clicks", "impressions")),
+        *(sold if scenario.world.conversion_rate else []),
         Metric("surplus", "Advertiser surplus", "currency", _sum("surplus")),
         Metric("welfare", "Welfare (revenue + surplus)", "currency", _sum("welfare")),
         Metric("cold_users", "Expected revenue from cold users", "currency", _at("segments", "cold_users")),
+        Metric(
+            "active_advertisers", "Advertisers with a click, a day", "count", _counted("active_advertisers", np.mean)
+        ),
+        gap("exposure_gini", "Gini of impressions over ads", "Gini", _at("exposure", "gini"), better="lower"),
+        gap("new_ad_survival", f"New ads clicked in {SURVIVAL_DAYS} days", "share", _at("exposure", "new_ad_survival")),
         gap("recall", f"Recall@{K}, true eCPM order", "share", _at("recall"), headline=True),
         gap("captured", f"Value captured by {K} candidates", "share", _at("captured")),
         gap("agreement", f"Recall@{K}, evaluation ranker's order", "share", _at("agreement")),
@@ -140,12 +156,6 @@ def compare(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Fa
         for key, p in zip(headline, holm([rows[key]["p"] for key in headline]), strict=True):
             rows[key]["p_holm"] = float(p)
     return rows
-
-
-def _end(row: Mapping[str, Any], side: int) -> float:
-    """An end of a row's interval, NaN where it could not be measured."""
-    end = row["ci"][side]
-    return float("nan") if end is None else float(end)
 
 
 def daily(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, Any] | None:
@@ -369,11 +379,7 @@ def summarise(
     learned = {name: learning(scenario, facts) for name, facts in named.items()}
     shown = lights(control, treatment, learned, arms, a_a)
     revenue = paired_lift([_sum("revenue")(f) for f in a], [_sum("revenue")(f) for f in b])
-    guardrails = [
-        Guardrail(rows[key]["label"], _end(rows[key], 0), _end(rows[key], 1), margin)
-        for key, margin in (("surplus", SURPLUS_MARGIN), ("cold_users", COLD_MARGIN))
-    ]
-    decided = verdict(revenue, guardrails, shown)
+    decided = verdict(revenue, guardrails(rows), shown)
     per_day = scenario.traffic.requests_per_day
     requests = {"burn_in": run.burn_in * per_day, "test": run.days * per_day}
     logged = [day for facts in burn_in for day in facts["days"]]
@@ -395,6 +401,8 @@ def summarise(
             "lights": [light._asdict() for light in decided.lights],
         },
         "metrics": rows,
+        "guardrails": guardrail_rows(rows),
+        "segments": segment_rows(a, b),
         "mechanisms": market_calls(control, treatment, rows["revenue"]),
         "per_day": daily(scenario, a, b),
         "learning": learned,

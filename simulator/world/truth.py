@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from simulator.keyed_random import integers, normals, uniforms
-from simulator.records import DAY, Flags, Floats, Keys, Requests
+from simulator.records import DAY, Flags, Floats, Keys, Money, Requests
 from simulator.world.buying import Buying, buying_of
 from simulator.world.config import HOURS, LATENT, WorldConfig
 from simulator.world.demand import ad_categories
@@ -94,6 +94,13 @@ class Truth:
         if self.bot is not None:
             out[self.bot[u]] = self.bot_logit
         return np.asarray(out, dtype=np.float32)
+
+    def conversion_rate(self, users: Keys, ads: Keys) -> Money:
+        """True P(conversion | click) of pairs [n]; bots buy nothing, and nobody does where conversions are off."""
+        if self.buying is None:
+            return np.zeros(users.size)
+        rate = expit(self.buying.pairs(users, ads).astype(np.float64))
+        return np.asarray(rate if self.bot is None else np.where(self.bot[users], 0.0, rate))
 
 
 def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:

@@ -12,6 +12,27 @@ from tests.reports.studies.tiny import tiny
 
 S = tiny("run.burn_in=2", "run.days=2", "run.ladder_days=1", "cascade.candidates=20")
 RELIABLE = {"p": [0.1], "y": [0.1], "lo": [0.05], "hi": [0.2], "n": [100], "true": [0.1]}
+SEGMENTS = {
+    "cold_users": 10.0,
+    "returning_users": 5.0,
+    "heavy_users": 2.0,
+    "new_ads": 1.0,
+    "head_ads": 9.0,
+    "tail_ads": 6.0,
+}
+
+
+def segment(money: float) -> dict[str, float]:
+    """One segment's sums, its money given."""
+    return {
+        "members": 12.0,
+        "impressions": 200.0,
+        "clicks": 20.0,
+        "revenue": money,
+        "expected_clicks": 21.0,
+        "expected_revenue": money,
+        "surplus": 3.0,
+    }
 
 
 def facts(world: int, factor: float = 1.0, **over: Any) -> dict[str, Any]:
@@ -26,6 +47,7 @@ def facts(world: int, factor: float = 1.0, **over: Any) -> dict[str, Any]:
         "surplus": 12.0 * factor,
         "bound_spend": 1.0,
         "unpaid": 0.1,
+        "active_advertisers": 8,
     }
     prediction = {"auc": 0.7, "logloss": 0.3, "pcoc": 1.0, "n": 100, "reliability": RELIABLE}
     return {
@@ -34,6 +56,8 @@ def facts(world: int, factor: float = 1.0, **over: Any) -> dict[str, Any]:
         "days": [day, day | {"revenue": 100.0 * factor}],
         "panel": {"recall": [0.5, 0.5, 0.5, 0.5], "logloss": [0.4, 0.4, 0.4, 0.4]},
         "segments": {"cold_users": 10.0 * factor, "returning_users": 5.0, "head_ads": 9.0, "tail_ads": 6.0},
+        "by_segment": {name: segment(money * factor) for name, money in SEGMENTS.items()},
+        "exposure": {"gini": 0.6, "new_ad_survival": 0.5},
         "retriever": prediction,
         "ranker": prediction,
         "cost": {"item_bytes": 256},
@@ -113,6 +137,89 @@ class TestMetrics:
         empty["days"] = [day | {"revenue": 0.0} for day in empty["days"]]
         with pytest.raises(ValueError, match=r"^revenue == 0 of arm in world 2, must be positive"):
             summarise(b=[B[0], empty, B[2]])
+
+
+class TestSegments:
+    def test_a_row_per_segment_and_measure_paired_over_worlds(self):
+        rows = summarise()["segments"]
+        assert list(dict.fromkeys(row["segment"] for row in rows)) == list(SEGMENTS)
+        user, ad = ([row["measure"] for row in rows if row["segment"] == one] for one in ("cold_users", "new_ads"))
+        assert user == ["expected_revenue", "expected_clicks"]
+        assert ad == [*user, "impressions"]
+        cold = rows[0]
+        assert (cold["control"], cold["n_worlds"], cold["members"], cold["rows"]) == (10, 3, 12, [200, 200])
+        lifts = [1.2, 1.21, 1.19]
+        np.testing.assert_allclose(cold["per_world"], np.array(lifts) - 1)
+        assert cold["rel_effect"] == pytest.approx(np.prod(lifts) ** (1 / 3) - 1)
+        assert cold["ci"][0] < 0.2 < cold["ci"][1]
+
+    def test_q_is_benjamini_and_hochberg_s_over_all_tests(self):
+        # Every segment's money has the same p, the nine other tests find nothing: p x 15 / 6.
+        rows = summarise()["segments"]
+        assert len(rows) == 15
+        money = [row for row in rows if row["measure"] == "expected_revenue"]
+        for row in money:
+            assert row["q"] == pytest.approx(row["p"] * 15 / 6)
+        assert {row["q"] for row in rows if row not in money} == {1.0}
+
+    def test_conversions_are_rows_where_they_are_on(self):
+        def buys(f: dict[str, Any], often: float) -> dict[str, Any]:
+            by = {k: v | {"conversions": 2.0, "expected_conversions": often} for k, v in f["by_segment"].items()}
+            return f | {"by_segment": by}
+
+        rows = summarise([buys(f, 1.0) for f in A], [buys(f, 1.1) for f in B])["segments"]
+        found = {(row["segment"], row["measure"]): row["rel_effect"] for row in rows}
+        assert found["returning_users", "expected_conversions"] == pytest.approx(0.1)
+        assert found["returning_users", "conversions"] == 0
+
+    def test_there_is_no_lift_over_nothing(self):
+        none = [f | {"by_segment": f["by_segment"] | {"new_ads": segment(0.0)}} for f in A]
+        rows = summarise(a=none)["segments"]
+        (row,) = [row for row in rows if (row["segment"], row["measure"]) == ("new_ads", "expected_revenue")]
+        assert (row["rel_effect"], row["p"], row["q"], row["control"]) == (None, None, None, 0)
+        assert sum(row["q"] is not None for row in rows) == 14
+
+    def test_one_world_has_a_lift_but_no_interval(self):
+        row = summarise(A[:1], B[:1])["segments"][0]
+        assert row["rel_effect"] == pytest.approx(0.2)
+        assert (row["ci"], row["p"], row["q"]) == ([None, None], None, None)
+
+    def test_cells_of_an_older_version_have_no_segments(self):
+        old = [{key: value for key, value in f.items() if key not in ("by_segment", "exposure")} for f in A]
+        found = summarise(a=old)
+        assert found["segments"] == []
+        assert found["metrics"]["exposure_gini"]["effect"] is None
+        assert found["verdict"]["word"] == summarise()["verdict"]["word"]
+
+
+class TestGuardrails:
+    def states(self, **over: Any) -> dict[str, str]:
+        rows = summarise(b=[f | over for f in B])["guardrails"]
+        assert [row["decides"] for row in rows] == [True, True, False, False]
+        return {row["metric"]: row["state"] for row in rows}
+
+    def test_nothing_is_harmed(self):
+        assert set(self.states().values()) == {"holds"}
+
+    def test_harm_to_what_is_watched_is_said_and_decides_nothing(self):
+        harm = {"gini": 0.7, "new_ad_survival": 0.4}
+        assert self.states(exposure=harm) == {
+            "surplus": "holds",
+            "cold_users": "holds",
+            "exposure_gini": "harmed",
+            "new_ad_survival": "harmed",
+        }
+        assert summarise(b=[f | {"exposure": harm} for f in B])["verdict"] == summarise()["verdict"]
+
+    def test_less_concentration_and_more_survivors_are_no_harm(self):
+        assert self.states(exposure={"gini": 0.5, "new_ad_survival": 0.6})["exposure_gini"] == "holds"
+
+    def test_a_share_of_no_ads_is_not_measured(self):
+        assert self.states(exposure={"gini": 0.6, "new_ad_survival": None})["new_ad_survival"] == "not measured"
+
+    def test_a_broken_guardrail(self):
+        poor = {"cold_users": 5.0, "returning_users": 5.0, "head_ads": 9.0, "tail_ads": 6.0}
+        assert self.states(segments=poor)["cold_users"] == "broken"
 
 
 class TestVerdict:
