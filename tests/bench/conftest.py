@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from simulator.marketplace import MarketConfig, Marketplace
 from simulator.ranking import OracleRanker
+from simulator.records import Floats, Keys, Ranked, Requests
 from simulator.retrieval import RandomRetriever
 from simulator.scenario import Scenario, load
 from simulator.world import World, build
@@ -29,16 +31,37 @@ def world(scenario: Scenario) -> World:
     return build(scenario.world, 7, 2)
 
 
-@pytest.fixture(scope="session")
-def market(world: World, scenario: Scenario) -> Callable[[int], Marketplace]:
-    """A new market without models (random retriever, oracle ranker) with so many requests a day."""
+class TableRanker:
+    """A rate per ad, looked up: what is left is the market itself."""
 
-    def make(requests_per_day: int) -> Marketplace:
+    def __init__(self, rate: Floats) -> None:
+        self.rate = rate
+
+    def rank(self, requests: Requests, ads: Keys) -> Ranked:
+        return Ranked(pctr=self.rate.take(ads, mode="clip"), hidden=np.zeros((*ads.shape, 0), dtype=np.float32))
+
+    def update(self, impressions: object) -> None:
+        """Learns nothing."""
+
+    def sync(self, now: int) -> None:
+        """Publishes nothing."""
+
+
+@pytest.fixture(scope="session")
+def market(world: World, scenario: Scenario) -> Callable[..., Marketplace]:
+    """A new market without models (random retriever) with so many requests a day.
+
+    ``ranker``: ``table`` looks a rate up; ``oracle`` computes the true rate of every candidate, which is the most that
+    a market can ask of the world's truth.
+    """
+
+    def make(requests_per_day: int, ranker: str = "oracle") -> Marketplace:
         traffic = scenario.traffic.model_copy(update={"requests_per_day": requests_per_day})
         config: MarketConfig = scenario.market.model_copy(update={"traffic": traffic})
-        # The oracle reads the market that it ranks in, so it comes second.
-        found = Marketplace(world, config, RandomRetriever(world.catalog, 3), OracleRanker(lambda r, a: None))  # type: ignore[arg-type, return-value]
-        found.ranker = OracleRanker(found.true_logit)
+        rate = np.linspace(0.02, 0.08, world.catalog.ads.rows, dtype=np.float32)
+        found = Marketplace(world, config, RandomRetriever(world.catalog, 3), TableRanker(rate))
+        if ranker == "oracle":  # it reads the market that it ranks in, so it comes second
+            found.ranker = OracleRanker(found.true_logit)
         return found
 
     return make

@@ -13,11 +13,12 @@ from tests.bench.conftest import per_second
 K, S = 50, 4
 
 
+@pytest.mark.parametrize("ranker", ["table", "oracle"])
 @pytest.mark.parametrize("requests_per_day", [8_000, 80_000])
-def test_market_day(described, market, requests_per_day):
-    benchmark = described("market day", requests=requests_per_day, candidates=K, slots=S, tick=900)
+def test_market_day(described, market, requests_per_day, ranker):
+    benchmark = described(f"market day, {ranker} ranker", requests=requests_per_day, candidates=K, slots=S, tick=900)
     day = benchmark.pedantic(
-        lambda m: m.run_day(0), setup=lambda: ((market(requests_per_day),), {}), rounds=5, warmup_rounds=1
+        lambda m: m.run_day(0), setup=lambda: ((market(requests_per_day, ranker),), {}), rounds=5, warmup_rounds=1
     )
     assert day.requests == requests_per_day
     assert 0.9 * S * requests_per_day < len(day.log) <= S * requests_per_day
