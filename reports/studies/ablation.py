@@ -49,8 +49,8 @@ SEARCHED = "quickstart"
 MONEY = "expected_revenue"
 """Chooses the best cell: the same slates as revenue, without the luck of clicks."""
 MEASURES = (
-    "revenue", "expected_revenue", "clicks", "ctr", "active_advertisers", "surplus", "welfare", "recall", "captured",
-    "tau", "retriever_auc",
+    "revenue", "expected_revenue", "clicks", "ctr", "active_advertisers", "surplus", "welfare", "cold_users", "recall",
+    "captured", "tau", "retriever_auc",
 )  # fmt: skip
 CORRECTED = ("revenue", "expected_revenue", "recall", "tau")
 REQUESTS = 300
