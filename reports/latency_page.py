@@ -50,6 +50,8 @@ def page(results: Record) -> str:
     parts += [*_stages(results["stages"]), "", "## The whole cascade", "", *_cascade(results["cascade"]), ""]
     parts += ["## Threads", "", *_threads(results["threads"]), "", "## Under load", "", *_open(results["open"]), ""]
     parts += ["![Latency by load](figures/latency-by-load.png)"]
+    if results.get("growth"):
+        parts += ["", "## How it grows", "", *_growth(results["growth"])]
     return "\n".join(parts)
 
 
@@ -122,6 +124,27 @@ def _threads(rows: Sequence[Record]) -> list[str]:
                     str(row["batch"]),
                     *(f"{row['qps'][way]:,.1f}" for way in ways),
                     max(ways, key=lambda way, row=row: row["qps"][way]),  # type: ignore[misc]
+                ]
+                for row in rows
+            ],
+        ),
+    ]
+
+
+def _growth(rows: Sequence[Record]) -> list[str]:
+    return [
+        "p50 of one request in ms at each size, and the exponent: the median over requests of the slope of log time "
+        "over log size (1 is linear).",
+        "",
+        *_table(
+            ["grows with", "arm", "sizes", "p50, ms", "exponent"],
+            [
+                [
+                    row["dial"],
+                    row["arm"],
+                    " / ".join(f"{point['size']:,}" for point in row["points"]),
+                    " / ".join(_number(point["p50_ms"]["value"]) for point in row["points"]),
+                    _interval(row["exponent"], "{:.2f}") if "exponent" in row else "n/a",
                 ]
                 for row in rows
             ],

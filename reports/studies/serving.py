@@ -5,6 +5,7 @@ freezes it (``baselines.serving``), and asks it without the simulator around: fe
 published lies in the process's own arrays) -> user tower -> exact search of catalogues of any size -> top K.
 
     1 state   2 closed loop by size and batch   3 stages of a request   4 the cascade   5 threads   6 open loop
+    7 growth with ads, K and users (``serving_growth``)
 
 One thread, but in step 5. A catalogue larger than the world's holds the trained item vectors with noise, at unit
 length: an exact scan takes its time by their number.
@@ -70,6 +71,7 @@ class ServingConfig(Section):
         loads: of the open loop, shares of the base's capacity in a closed loop.
         open_ads: size of the catalogue under load.
         arrivals: questions per load.
+        growth_k: K of the growth step. growth_users: its multiples of the world's users.
         runtime: of the user tower.
         clock: of the closed loops at one thread: ``wall``, or ``cpu`` time of the thread, which does not see that
             others had the machine; on a shared one its ratios alone mean something. Threads and the open loop: wall.
@@ -85,6 +87,8 @@ class ServingConfig(Section):
     loads: tuple[float, ...] = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
     open_ads: int = Field(default=100_000, ge=1)
     arrivals: int = Field(default=400, ge=2)
+    growth_k: tuple[int, ...] = Field(default=(50, 200, 800), min_length=2)
+    growth_users: tuple[int, ...] = Field(default=(1, 4, 16), min_length=2)
     runtime: str = "onnx"
     clock: Literal["wall", "cpu"] = "wall"
     scenario: str = "quickstart"
@@ -107,6 +111,8 @@ SMALL: Mapping[str, Any] = {
     "loads": (0.3, 0.7, 1.1),
     "open_ads": 20_000,
     "arrivals": 60,
+    "growth_k": (20, 80),
+    "growth_users": (1, 2),
     "rows": 512,
 }
 """The form for continuous integration: it shows that all of it runs, and no figure."""
@@ -163,9 +169,9 @@ def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str =
         parse(arm)
     from tqdm import tqdm
 
-    steps = len(config.arms) + len(config.ads) + 4
+    steps = len(config.arms) + len(config.ads) + 5
     with one_thread(), tqdm(total=steps, desc="latency", disable=quiet) as bar:
-        bench = _bench(config, bar.update)
+        bench = bench_of(config, bar.update)
         results: dict[str, Any] = {
             "kind": "latency",
             "command": command,
@@ -186,6 +192,10 @@ def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str =
         bar.update()
         results["open"] = _open(bench)
         bar.update()
+        from reports.studies.serving_growth import growth
+
+        results["growth"] = growth(bench)
+        bar.update()
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", results)
     from reports.latency_page import write_latency
@@ -197,8 +207,12 @@ def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str =
 # --- 1: state -----------------------------------------------------------------------------------------------------
 
 
-def _bench(config: ServingConfig, done: Callable[[], Any]) -> Bench:
+def bench_of(config: ServingConfig, done: Callable[[], Any], users: int = 1) -> Bench:
+    """Arms that learned, published and are served, in a world with ``users`` times the scenario's users."""
     scenario = load(config.scenario, small=config.small)
+    if users > 1:
+        many = scenario.world.model_copy(update={"users": users * scenario.world.users})
+        scenario = scenario.model_copy(update={"world": many})
     world = build(scenario.world, config.seed, 2)
     ranker = make_ranker(parse(BASE), world.catalog, config.seed, {})
     log = _log(scenario, world, ranker, config.rows)
@@ -241,7 +255,7 @@ def _about(warm: Warm, ads: int) -> dict[str, Any]:
     }
 
 
-def _of_size(warm: Warm, ads: int, offers: Offers, seed: int) -> Server:
+def of_size(warm: Warm, ads: int, offers: Offers, seed: int) -> Server:
     """The arm over so many ads: the world's own, and more like them."""
     draws = np.random.default_rng(subseed(seed, f"serving {ads}"))
     n, d = warm.items.shape
@@ -254,12 +268,14 @@ def _of_size(warm: Warm, ads: int, offers: Offers, seed: int) -> Server:
     return warm.server.over(scan)
 
 
-def _offers(bench: Bench) -> Offers:
+def offers_of(bench: Bench) -> Offers:
+    """All ads, at the world's bids."""
     bid = bench.world.demand.bid
     return Offers(eligible=np.ones(bid.size, dtype=bool), bid=bid)
 
 
-def _ask(server: Server, requests: Requests, k: int) -> Any:
+def ask(server: Server, requests: Requests, k: int) -> Any:
+    """The top ``k`` of some requests."""
     return server.serve(requests.user, requests.time, requests.context, k)
 
 
@@ -270,13 +286,13 @@ def _closed(bench: Bench, ads: int) -> list[dict[str, Any]]:
     """Times of each arm at one size, by batch. One catalogue at a time is in memory: of all arms alike."""
     config, names = bench.config, list(bench.arms)
     # Arms take turns over one catalogue's memory: what differs between them is what they do before the scan.
-    shared = _of_size(bench.arms[names[0]], ads, _offers(bench), config.seed)
+    shared = of_size(bench.arms[names[0]], ads, offers_of(bench), config.seed)
     servers = {name: warm.server.over(shared.scan) for name, warm in bench.arms.items()}
     rows: list[dict[str, Any]] = []
     for batch in config.batches:
 
         def serve(name: str, i: int, batch: int = batch) -> None:
-            _ask(servers[name], bench.some(i, batch), config.candidates)
+            ask(servers[name], bench.some(i, batch), config.candidates)
 
         calls = config.calls if batch == 1 else max(config.calls // batch, FEWEST)
         seconds = interleaved(names, calls, serve, CLOCKS[config.clock])
@@ -300,7 +316,7 @@ def _closed(bench: Bench, ads: int) -> list[dict[str, Any]]:
 def _stages(bench: Bench) -> list[dict[str, Any]]:
     """Medians of the stages of a single request: input (features and fetch), tower, search of ``open_ads``."""
     config, rows = bench.config, []
-    scan = _of_size(bench.arms[config.arms[0]], config.open_ads, _offers(bench), config.seed).scan
+    scan = of_size(bench.arms[config.arms[0]], config.open_ads, offers_of(bench), config.seed).scan
     events = [Events.of(bench.some(i, 1)) for i in range(REQUESTS)]
     ways: dict[tuple[str, str], Callable[[int], object]] = {}
     for name, warm in bench.arms.items():
@@ -323,13 +339,13 @@ def _stages(bench: Bench) -> list[dict[str, Any]]:
 def _cascade(bench: Bench) -> list[dict[str, Any]]:
     """Retrieve from ``open_ads``, rank K, auction: a single request through all of it."""
     config, k, A = bench.config, bench.scenario.cascade.candidates, bench.world.catalog.ads.rows
-    scan = _of_size(bench.arms[config.arms[0]], config.open_ads, _offers(bench), config.seed).scan
+    scan = of_size(bench.arms[config.arms[0]], config.open_ads, offers_of(bench), config.seed).scan
     servers = {name: warm.server.over(scan) for name, warm in bench.arms.items()}
 
     def serve(name: str, i: int) -> None:
         one = bench.some(i, 1)
         # The ranker and the auction know the world's ads.
-        ads = np.sort(_ask(servers[name], one, k).ad % A, axis=1)
+        ads = np.sort(ask(servers[name], one, k).ad % A, axis=1)
         auction(ads, bench.ranker.rank(one, ads).pctr, bench.world.demand.bid, bench.scenario.auction)
 
     seconds = interleaved(list(servers), config.calls, serve, CLOCKS[config.clock])
@@ -349,12 +365,12 @@ def _threads(bench: Bench) -> list[dict[str, Any]]:
 
     config, rows = bench.config, []
     for ads in config.ads:
-        server = _of_size(bench.arms[config.arms[0]], ads, _offers(bench), config.seed)
+        server = of_size(bench.arms[config.arms[0]], ads, offers_of(bench), config.seed)
         for batch in config.batches:
             n = config.calls // 2 if batch == 1 else max(config.calls // batch // 2, FEWEST)
 
             def serve(i: int, server: Server = server, batch: int = batch) -> None:
-                _ask(server, bench.some(i, batch), config.candidates)
+                ask(server, bench.some(i, batch), config.candidates)
 
             together(2, 2, serve)
             qps: dict[str, list[float]] = {"one": [], "two clients": [], "two threads inside": []}
@@ -380,9 +396,9 @@ def _open(bench: Bench) -> dict[str, Any]:
     """Latency by load of the base and the full arm (or the last one), at the same rates."""
     config = bench.config
     names = list(dict.fromkeys([config.arms[0], FULL if FULL in config.arms else config.arms[-1]]))
-    scan = _of_size(bench.arms[names[0]], config.open_ads, _offers(bench), config.seed).scan
+    scan = of_size(bench.arms[names[0]], config.open_ads, offers_of(bench), config.seed).scan
     servers = {name: bench.arms[name].server.over(scan) for name in names}
-    alone = interleaved(names, config.calls, lambda n, i: _ask(servers[n], bench.some(i, 1), config.candidates))
+    alone = interleaved(names, config.calls, lambda n, i: ask(servers[n], bench.some(i, 1), config.candidates))
     # What one server does in a second: the mean counts, slow answers included.
     capacity = float(1 / alone[names[0]].mean())
     points: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
@@ -390,7 +406,7 @@ def _open(bench: Bench) -> dict[str, Any]:
         for name in names:
 
             def serve(i: int, server: Server = servers[name]) -> None:
-                _ask(server, bench.some(i, 1), config.candidates)
+                ask(server, bench.some(i, 1), config.candidates)
 
             draws = np.random.default_rng(subseed(config.seed, f"arrivals {share}"))
             latency, achieved = open_loop(poisson(share * capacity, config.arrivals, draws), serve)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from reports.cli_latency import latency
 from reports.studies.serving import CELLS, PAPER_QPS, ServingConfig, run
+from reports.studies.serving_growth import exponents
 from simulator.experiment import read_json
 
 TINY = ["--set=calls=3", "--set=arrivals=3", "--set=rows=60", "--set=loads=[0.5]", "--set=open_ads=500"]
@@ -62,3 +64,20 @@ def test_bad_batches(tmp_path):
     with pytest.raises(ValueError, match=r"batches == \(2,\), must hold 1"):
         run(ServingConfig(batches=(2,)), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_growth_with_every_dial(done):
+    growth = read_json(done[0] / "results.json")["growth"]
+    assert [(row["dial"], row["arm"]) for row in growth] == [
+        (dial, arm) for dial in ("ads", "K", "users") for arm in ("dssm", "dssm+cs3")
+    ]
+    sizes = {row["dial"]: [point["size"] for point in row["points"]] for row in growth}
+    assert sizes == {"ads": [500, 1500], "K": [20, 80], "users": [800, 1600]}
+    assert all(np.isfinite(row["exponent"]["value"]) for row in growth)
+    assert "## How it grows" in (done[0] / "latency.md").read_text(encoding="utf-8")
+
+
+def test_an_exponent_is_the_slope_of_the_logs():
+    sizes = [10, 40, 160]
+    seconds = np.array([[s**0.5, 3.0, 2.0 * s] for s in sizes])
+    assert exponents(sizes, seconds) == pytest.approx([0.5, 0.0, 1.0])

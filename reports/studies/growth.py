@@ -1,0 +1,179 @@
+"""Question: what memory and time does a market take as its users and ads grow?
+
+``cs3bench growth`` lives one day of a market without models (random retriever, a ranker that looks a rate up) at each
+multiple of the scenario's users or ads, the same number of requests, each size in a fresh process, twice: once for the
+clock, once for memory, the peak of what Python and NumPy have allocated. The slope is its least-squares line.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from reports.latency import machine
+from reports.studies.manifests import made_by
+from simulator.config import Section
+from simulator.experiment import digest, write_json
+from simulator.marketplace import MarketConfig, Marketplace
+from simulator.records import Floats, Impressions, Keys, Ranked, Requests
+from simulator.retrieval import RandomRetriever
+from simulator.scenario import load
+from simulator.world import WorldConfig, build
+
+Dial = Literal["users", "ads"]
+
+
+class GrowthConfig(Section):
+    """What is measured.
+
+    Attributes:
+        scenario: the world that grows. small: its small form.
+        multiples: of its users, then of its ads.
+        requests: of the day, at every size.
+        seed: of the world.
+    """
+
+    scenario: str = "quickstart"
+    small: bool = False
+    multiples: tuple[int, ...] = Field(default=(1, 4, 16, 64), min_length=2)
+    requests: int = Field(default=20_000, ge=1)
+    seed: int = Field(default=1, ge=0)
+
+    def default_out(self) -> Path:
+        """``runs/growth-DIGEST``."""
+        return Path("runs") / f"growth-{digest({'config': self.model_dump(mode='json'), **made_by()})}"
+
+
+class Looked:
+    """A ranker that looks a rate up: what is left is the market itself."""
+
+    def __init__(self, rate: Floats) -> None:
+        self._rate = rate
+
+    def rank(self, requests: Requests, ads: Keys) -> Ranked:
+        """The ads' rates, and hidden vectors of width 0."""
+        return Ranked(pctr=self._rate.take(ads, mode="clip"), hidden=np.zeros((*ads.shape, 0), dtype=np.float32))
+
+    def update(self, impressions: Impressions) -> None:
+        """Learns nothing."""
+
+    def sync(self, now: int) -> None:
+        """Publishes nothing."""
+
+
+def one_size(config: GrowthConfig, dial: Dial, times: int) -> dict[str, Any]:
+    """One market's day at one size, in this process.
+
+    Returns:
+        ``size``, ``bytes`` (peak), ``build_seconds``, ``requests_per_second`` (CPU time).
+    """
+    scenario = load(config.scenario, small=config.small)
+    grown = {dial: times * getattr(scenario.world, dial)}
+    world = scenario.world.model_copy(update=grown)
+    traffic = scenario.traffic.model_copy(update={"requests_per_day": config.requests})
+    market = scenario.market.model_copy(update={"traffic": traffic})
+    built, lived = _day(world, market, config.seed)
+    tracemalloc.start()
+    _day(world, market, config.seed)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return {
+        "dial": dial,
+        "size": grown[dial],
+        "bytes": peak,
+        "build_seconds": built,
+        "requests_per_second": config.requests / lived,
+    }
+
+
+def _day(config: WorldConfig, market: MarketConfig, seed: int) -> tuple[float, float]:
+    """CPU seconds of building a world, and of its first day."""
+    begin = time.process_time()
+    world = build(config, seed, 1)
+    built = time.process_time()
+    rate = np.linspace(0.02, 0.08, world.catalog.ads.rows, dtype=np.float32)
+    Marketplace(world, market, RandomRetriever(world.catalog, seed), Looked(rate)).run_day(0)
+    return built - begin, time.process_time() - built
+
+
+def line(size: Sequence[float], values: Sequence[float]) -> dict[str, float]:
+    """Least-squares line, and the exponent of the two largest sizes: 1 is linear growth, below 1 is less.
+
+    Args:
+        size: ascending, two or more.
+        values: at each.
+    """
+    slope, start = np.polyfit(size, values, 1)
+    last = np.log(values[-1] / values[-2]) / np.log(size[-1] / size[-2])
+    return {"per_one": float(slope), "at_zero": float(start), "last_exponent": float(last)}
+
+
+def run(config: GrowthConfig, out: Path, *, quiet: bool = False, command: str = "") -> dict[str, Any]:
+    """Measure; writes ``results.json`` and ``growth.md`` into ``out``.
+
+    Raises:
+        ValueError: one line, for multiples that do not rise from 1.
+    """
+    if config.multiples[0] != 1 or not (np.diff(config.multiples) > 0).all():
+        raise ValueError(f"multiples == {config.multiples}, must rise from 1")
+    from tqdm import tqdm
+
+    dials: tuple[Dial, ...] = ("users", "ads")
+    asked = [(dial, times) for dial in dials for times in config.multiples]
+    rows = []
+    for dial, times in tqdm(asked, desc="growth", disable=quiet or None):
+        # A process of its own: no size profits from what another one left warm.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            rows.append(alone.submit(one_size, config, dial, times).result())
+    fits = {}
+    for dial in dials:
+        mine = [row for row in rows if row["dial"] == dial]
+        fits[dial] = line([row["size"] for row in mine], [row["bytes"] for row in mine])
+    results = {
+        "kind": "growth",
+        "command": command,
+        "config": config.model_dump(mode="json"),
+        "machine": machine(),
+        "rows": rows,
+        "fits": fits,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "results.json", results)
+    (out / "growth.md").write_text(page(results) + "\n", encoding="utf-8")
+    return results
+
+
+def page(results: dict[str, Any]) -> str:
+    """The study in Markdown."""
+    config = results["config"]
+    parts = [
+        "# How a market grows",
+        "",
+        f"`{results['command']}`",
+        "",
+        f"One day of {config['requests']:,} requests, {config['scenario']}, no models, one process a size. Memory: "
+        "peak of what Python and NumPy allocated. Requests a second: of CPU time, one run.",
+        "",
+        "| grows | size | memory, MB | building, s | requests a second |",
+        "|---|---|---|---|---|",
+    ]
+    parts += [
+        f"| {row['dial']} | {row['size']:,} | {row['bytes'] / 1e6:.1f} | {row['build_seconds']:.2f} | "
+        f"{row['requests_per_second']:,.0f} |"
+        for row in results["rows"]
+    ]
+    parts.append("")
+    parts += [
+        f"- {dial}: {fit['per_one']:,.0f} bytes each beside {fit['at_zero'] / 1e6:.0f} MB; between the two largest "
+        f"sizes memory grows as the power {fit['last_exponent']:.2f}."
+        for dial, fit in results["fits"].items()
+    ]
+    return "\n".join(parts)
