@@ -15,8 +15,9 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
     print("cs3bench: error: the suite is not installed, run: pip install 'cs3-bench[suite]'", file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
 
-from reports import cli_ablation, cli_lab
+from reports import cli_ablation, cli_lab, cli_runs
 from reports.cli_arena import arena, draw
+from reports.cli_growth import growth
 from reports.cli_late import late
 from reports.cli_latency import latency
 from reports.gate.command import gate
@@ -41,11 +42,15 @@ def cs3bench() -> None:
     cs3bench tune --path DIR             every model's settings, by the same search
     cs3bench late                        late interaction and indexes at 10k, 100k and 1M ads
     cs3bench latency                     what a request costs in every cell, alone and under load
+    cs3bench growth                      memory and time of a market as it grows
     cs3bench lab                         what live designs would have said, beside the truth
     cs3bench power --lift 0.02           days, users and worlds that each design needs
     cs3bench sensitivity --dial k        an arm's lift over a dial, and where it ends
     cs3bench replay RUN --request ID     why did this ad win?
     cs3bench gate --base REF             has anything become slower?
+    cs3bench runs                        the runs of a folder: kind, size, state, verdict
+    cs3bench compare RUN RUN...          runs, arms and scenarios beside each other
+    cs3bench plot RUN --figure NAME      one figure for a paper: SVG, PDF, PNG
     """  # noqa: D301
 
 
@@ -53,7 +58,10 @@ cs3bench.add_command(arena)
 cs3bench.add_command(cli_ablation.ablation)
 cs3bench.add_command(late)
 cs3bench.add_command(latency)
+cs3bench.add_command(growth)
 cs3bench.add_command(gate)
+for _command_of_runs in (cli_runs.runs, cli_runs.compare, cli_runs.plot):
+    cs3bench.add_command(_command_of_runs)
 for _command_of_lab in (cli_lab.lab, cli_lab.power, cli_lab.sensitivity, cli_lab.replay):
     cs3bench.add_command(_command_of_lab)
 

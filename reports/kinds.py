@@ -76,6 +76,12 @@ def _arena_figures(run: Parts) -> dict[str, Draw]:
     return drawable(run.results, run.timing)
 
 
+def _ablation_figures(run: Parts) -> dict[str, Draw]:
+    from reports.ablation_figures import drawable
+
+    return drawable(run.results)
+
+
 def _offline_figures(run: Parts) -> dict[str, Draw]:
     from reports.offline_figures import drawable
 
@@ -126,6 +132,12 @@ def _arena_said(results: Record) -> Said:
     return Said("", headline(results))
 
 
+def _ablation_said(results: Record) -> Said:
+    from reports.ablation_sections import headline
+
+    return Said("", headline(results))
+
+
 def _offline_said(results: Record) -> Said:
     calls = [f"{found['mechanism']} {found['word']}" for found in results["verdicts"]]
     return Said("", f"{', '.join(calls)}." if calls else "")
@@ -168,6 +180,7 @@ def _tune_said(results: Record) -> Said:
 KINDS: Mapping[str, Kind] = {
     "ab": Kind(figures=_ab_figures, said=_ab_said),
     "arena": Kind(figures=_arena_figures, said=_arena_said),
+    "ablation": Kind(figures=_ablation_figures, said=_ablation_said, levels="scenarios/*/"),
     "offline": Kind(schema=2, figures=_offline_figures, said=_offline_said),
     "sweep": Kind(file="sweep.json", figures=_offline_figures, said=_sweep_said, levels="*/"),
     "lab": Kind(figures=_lab_figures, said=_lab_said),

@@ -110,12 +110,7 @@ def _of(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
 
 def _compared(metrics: Record, **first: Any) -> list[Row]:
     """A row per metric; ``rel_effect`` of a ratio and ``effect`` of a difference have the columns lo and hi."""
-    return [{**first, "metric": key, **_metric(one)} for key, one in metrics.items()]
-
-
-def _metric(one: Record) -> Row:
-    row = flat({key: value for key, value in one.items() if key != "effect"})
-    return row if "effect" not in one else row | {"effect": one["effect"]}
+    return [flat(one, **first, metric=key) for key, one in metrics.items()]
 
 
 def _worlds(metrics: Record, worlds: Iterable[int], **first: Any) -> Iterator[Row]:
@@ -158,7 +153,7 @@ def _daily(run: Run) -> Iterator[Row]:
     for path in sorted(_cells(run)):
         if (path / "log.parquet").exists():
             for day, account in enumerate(read_json(path / "cell.json").get("days") or (), 1):
-                yield {**_cell(path), "day": day, **flat(account)}
+                yield {**_cell(run, path), "day": day, **flat(account)}
 
 
 def _ab(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
@@ -168,6 +163,8 @@ def _ab(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
         "per_world": lambda: _worlds(r["metrics"], r["worlds"]),
         "per_day": lambda: points(r.get("per_day") or {}),
         "daily": lambda: _daily(run),
+        "guardrails": lambda: _each(r.get("guardrails") or ()),
+        "segments": lambda: _each(r.get("segments") or ()),
         "lights": lambda: _each(r["verdict"]["lights"]),
         "learning": lambda: _curves(r.get("learning")),
         "funnel": lambda: _records(r.get("funnel")),
@@ -212,6 +209,48 @@ def _arena(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
         "upkeep": lambda: _records(run.timing.get("upkeep")),
         "pareto": lambda: _records(run.timing.get("pareto")),
         "equal_latency": lambda: _records(run.timing.get("equal_latency")),
+    }
+
+
+def _ablation(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
+    found = run.results["scenarios"]
+    return {
+        "metrics": lambda: [
+            row
+            for name, one in found.items()
+            for arm, cell in one["cells"].items()
+            for row in _compared(cell["metrics"], scenario=name, arm=arm, word=cell["word"])
+        ],
+        "per_world": lambda: [
+            row
+            for name, one in found.items()
+            for arm, cell in one["cells"].items()
+            for row in _worlds(cell["metrics"], one["worlds"], scenario=name, arm=arm)
+        ],
+        "steps": lambda: [
+            row
+            for name, one in found.items()
+            for step in one["steps"]
+            for row in _compared(
+                step["metrics"], scenario=name, **{k: step[k] for k in ("over", "arm", "adds", "word")}
+            )
+        ],
+        "best": lambda: [
+            flat({key: value for key, value in one["best"].items() if key != "all"}, scenario=name)
+            for name, one in found.items()
+        ],
+        "cost": lambda: [
+            flat(cell["cost"] or {}, scenario=name, arm=arm)
+            for name, one in found.items()
+            for arm, cell in one["cells"].items()
+        ],
+        "lights": lambda: [flat(light, scenario=name) for name, one in found.items() for light in one["lights"]],
+        "serving": lambda: [
+            flat(one, scenario=name, arm=arm)
+            for name, arms in (run.timing.get("serving") or {}).items()
+            for arm, one in arms.items()
+        ],
+        "daily": lambda: _daily(run),
     }
 
 
@@ -311,6 +350,7 @@ def _sensitivity(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
             for level in r["levels"]
             for row in _worlds({key: level[key] for key in measures}, r["worlds"], level=level["level"])
         ],
+        "daily": lambda: _daily(run),
     }
 
 
@@ -343,6 +383,7 @@ def _tune(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
 TABLES: Mapping[str, Callable[[Any], dict[str, Callable[[], Iterable[Row]]]]] = {
     "ab": _ab,
     "arena": _arena,
+    "ablation": _ablation,
     "offline": _offline,
     "sweep": _sweep,
     "lab": _lab,
@@ -366,9 +407,11 @@ def _files(run: Run, name: str) -> Iterator[Path]:
     return (path / name for path in sorted(_cells(run)) if (path / name).exists())
 
 
-def _cell(path: Path) -> Row:
-    """World and name of a cell, as its directories spell them."""
-    return {"world": int(path.parent.name.removeprefix("world-")), "cell": path.name}
+def _cell(run: Run, path: Path) -> Row:
+    """World and name of a cell, as its directories spell them; inside a run of several levels also the level."""
+    above = path.relative_to(run.root).parts[:-3]
+    level = {"level": above[-1]} if above else {}
+    return {**level, "world": int(path.parent.name.removeprefix("world-")), "cell": path.name}
 
 
 def _logs(run: Run, name: str) -> pa.Table:
@@ -382,7 +425,7 @@ def _logs(run: Run, name: str) -> pa.Table:
             found = pq.read_table(file, partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise ValueError(f"{file}: not a readable Parquet file ({error})") from error
-        for place, (key, value) in enumerate(_cell(file.parent).items()):
+        for place, (key, value) in enumerate(_cell(run, file.parent).items()):
             same = pa.repeat(pa.scalar(value), found.num_rows)
             found = found.add_column(place, key, same.dictionary_encode() if isinstance(value, str) else same)
         parts.append(found)

@@ -146,7 +146,7 @@ class Figures:
             raise ValueError(f"{self._root}: no figure '{name}'{nearest(name, self.names)}")
 
         def on_paper() -> Figure:
-            from reports.figures import PAPER
+            from reports.strokes import PAPER
 
             try:
                 figure = draw()

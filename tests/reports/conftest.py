@@ -1,14 +1,16 @@
-"""One finished study, made once."""
+"""One finished study, made once; a made-up one; the command line in this process."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from reports.cli import main
+from tests.reports import sample_run
 from tests.reports.studies.tiny import arguments
 
 
@@ -22,3 +24,34 @@ def finished(tmp_path_factory) -> Iterator[Path]:
         yield root
     finally:
         sys.argv = typed
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory) -> Path:
+    """The made-up run of the page's tests, as a directory. Read only."""
+    root = tmp_path_factory.mktemp("made-up") / "run"
+    root.mkdir()
+    for name, content in (
+        ("results", sample_run.results()),
+        ("timing", sample_run.timing()),
+        ("manifest", sample_run.manifest() | {"schema": 1}),
+    ):
+        (root / f"{name}.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture
+def cs3bench(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command in this process -> (exit code, stdout, stderr)."""
+
+    def run(*typed: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cs3bench", *typed])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

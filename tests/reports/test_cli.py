@@ -11,28 +11,10 @@ import sys
 
 import pytest
 
-from reports.cli import main
 from simulator.scenario import names
 from tests.reports.studies.tiny import HERE, arguments
 
 STUDY = ["revenue", "clicks", "ctr", "recall", "captured", "tau", "retriever_auc", "ranker_logloss", "surplus"]
-
-
-@pytest.fixture
-def cs3bench(monkeypatch, capsys):
-    """Runs a command in this process -> (exit code, stdout, stderr)."""
-
-    def run(*typed: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cs3bench", *typed])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 def said(err: str) -> str:

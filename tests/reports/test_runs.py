@@ -14,24 +14,9 @@ import pytest
 import reports
 from reports import load_run
 from reports.run_tables import flat, points, to_arrow
-from tests.reports import sample_run
 from tests.reports.run_contract import check_run
 
 BASIC = ("metrics", "per_world", "per_day", "daily", "learning", "latency", "impressions", "ledger")
-
-
-@pytest.fixture(scope="session")
-def made_up(tmp_path_factory) -> Path:
-    """The made-up run of the page's tests, as a directory."""
-    root = tmp_path_factory.mktemp("made-up") / "run"
-    root.mkdir()
-    for name, content in (
-        ("results", sample_run.results()),
-        ("timing", sample_run.timing()),
-        ("manifest", sample_run.manifest() | {"schema": 1}),
-    ):
-        (root / f"{name}.json").write_text(json.dumps(content))
-    return root
 
 
 @pytest.fixture
