@@ -25,9 +25,9 @@ from simulator.records import PAD, Floats, Keys, Money, Slates
 class AuctionConfig(Section):
     """Rules of the auction."""
 
-    slots: int = Field(4, ge=1)
+    slots: int = Field(4, ge=1, description="ads shown per request, at most")
     reserve: float = Field(0.005, ge=0, description="least bid x pctr that may win, currency units per impression")
-    pricing: Literal["gsp", "first", "vcg"] = "gsp"
+    pricing: Literal["gsp", "first", "vcg"] = Field("gsp", description="what a click costs: see the module")
 
 
 def auction(ads: Keys, pctr: Floats, bid: Money, config: AuctionConfig, examine: Floats | None = None) -> Slates:

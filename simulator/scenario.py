@@ -35,13 +35,13 @@ class RunConfig(Section):
 
     burn_in: int = Field(20, ge=1, description="days")
     days: int = Field(6, ge=1, description="days of the test, after the arms part")
-    worlds: int = Field(5, ge=1)
+    worlds: int = Field(5, ge=1, description="twin worlds, the unit of every interval")
     seed: int = Field(1, ge=0, description="worlds are seed, seed + 1, ...")
     panel: int = Field(300, ge=1, description="requests of the daily panel")
     evaluation: int = Field(1000, ge=1, description="requests of the final evaluation")
     tau: int = Field(200, ge=1, description="of these, requests with the evaluation ranker's order of all ads")
-    ladder_worlds: int = Field(3, ge=0)
-    ladder_days: int = Field(3, ge=1)
+    ladder_worlds: int = Field(3, ge=0, description="worlds in which `ab` also runs the bare tower; 0: none")
+    ladder_days: int = Field(3, ge=1, description="first test days that the ladder compares")
     latency: int = Field(1000, ge=1, description="timed single requests per arm")
 
 

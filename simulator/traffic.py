@@ -30,7 +30,7 @@ def day_share(second: float) -> float:
 class TrafficConfig(Section):
     """Dials of the traffic."""
 
-    requests_per_day: int = Field(10_000, ge=1)
+    requests_per_day: int = Field(10_000, ge=1, description="the same on every day")
     session_share: float = Field(0.3, ge=0, lt=1, description="share of requests that go on with an earlier session")
 
 
