@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     import click
@@ -18,9 +18,13 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
 from reports import cli_ablation, cli_lab, cli_runs
 from reports.cli_arena import arena, draw
 from reports.cli_growth import growth
+from reports.cli_engine import with_engine
 from reports.cli_late import late
 from reports.cli_latency import latency
 from reports.gate.command import gate
+
+if TYPE_CHECKING:
+    from reports.studies.engines import Dask
 
 SCENARIO = "quickstart"
 INTERRUPTED = 130
@@ -77,6 +81,7 @@ for _command_of_lab in (cli_lab.lab, cli_lab.power, cli_lab.sensitivity, cli_lab
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/...]")
 @click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of the scenario.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@with_engine
 def ab(
     scenario: str,
     control: str,
@@ -88,6 +93,7 @@ def ab(
     out: Path | None,
     sets: tuple[str, ...],
     quiet: bool,
+    engine: Dask | None,
 ) -> None:
     """Compare two arms by the true effect: the whole market twice, once per arm, with common luck.
 
@@ -103,7 +109,7 @@ def ab(
     from reports.studies.ab import Plan, run_ab
 
     plan = Plan(scenario=resolved, control=control, treatment=treatment, small=small, command=_command())
-    root, results = run_ab(plan, out, jobs or os.cpu_count() or 1, quiet=quiet)
+    root, results = run_ab(plan, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
     click.echo(_table(results))
     click.echo(f"\npage: {_page(root)}")
 
@@ -438,6 +444,9 @@ def main() -> None:
         raise SystemExit(2) from None
     except ValueError as error:
         _say(f"error: {error}")
+        raise SystemExit(2) from None
+    except OSError as error:
+        _say(f"error: {error.filename or ''}{': ' if error.filename else ''}{error.strerror or error}")
         raise SystemExit(2) from None
 
 

@@ -6,8 +6,14 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from reports.cli_engine import with_engine
+
+if TYPE_CHECKING:
+    from reports.studies.engines import Dask
 
 
 @click.command()
@@ -20,6 +26,7 @@ import click
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/...]")
 @click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of the scenario.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@with_engine
 def arena(
     scenario: str,
     arms: tuple[str, ...],
@@ -30,6 +37,7 @@ def arena(
     out: Path | None,
     sets: tuple[str, ...],
     quiet: bool,
+    engine: Dask | None,
 ) -> None:
     """Compare all rivals in the same worlds: money, recall, what they cost, and what is left at equal latency.
 
@@ -44,7 +52,7 @@ def arena(
     chosen = tuple(dict.fromkeys((REFERENCE, *arms))) if arms else ARMS
     command = shlex.join(["cs3bench", *sys.argv[1:]])
     plan = Plan(scenario=resolved, arms=chosen, small=small, command=command)
-    root, _ = run_arena(plan, out, jobs or os.cpu_count() or 1, quiet=quiet)
+    root, _ = run_arena(plan, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
     draw(root)
 
 

@@ -7,17 +7,22 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from reports.cli_engine import with_engine
+
+if TYPE_CHECKING:
+    from reports.studies.engines import Dask
+
+Command = Callable[..., None]
 
 
-def _common(scenario: str) -> Callable[[F], F]:
+def _common(scenario: str) -> Callable[[Command], Command]:
     """Options of every study of worlds."""
 
-    def add(command: F) -> F:
+    def add(command: Command) -> Command:
         options = [
             click.option("--scenario", default=scenario, show_default=True, help="Name, or path of a TOML file."),
             click.option("--small", is_flag=True, help="The scenario's small form: too noisy to decide."),
@@ -28,6 +33,7 @@ def _common(scenario: str) -> Callable[[F], F]:
             click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field."),
             click.option("--quiet", is_flag=True, help="No progress bar."),
         ]
+        command = with_engine(command)
         for option in reversed(options):
             command = option(command)
         return command
@@ -77,6 +83,7 @@ def lab(
     out: Path | None,
     sets: tuple[str, ...],
     quiet: bool,
+    engine: Dask | None,
     meter: str | None,
     control: str | None,
     treatment: str | None,
@@ -108,7 +115,7 @@ def lab(
         first, second = getattr(base, one)
         given[one] = (control or first, treatment or second)
     plan = Plan(scenario=resolved, small=small, command=_command(), **given)
-    root, _ = run_lab(plan, out, jobs or os.cpu_count() or 1, quiet=quiet)
+    root, _ = run_lab(plan, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
     draw(root)
 
 
@@ -147,6 +154,7 @@ def power(
     out: Path | None,
     sets: tuple[str, ...],
     quiet: bool,
+    engine: Dask | None,
     lift: float,
     wanted: float,
     control: str | None,
@@ -173,7 +181,7 @@ def power(
         small=small,
         command=_command(),
     )
-    root, found = run_power(plan, lift, wanted, out, jobs or os.cpu_count() or 1, quiet=quiet)
+    root, found = run_power(plan, lift, wanted, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
     results, timing, manifest = (read_json(root / f"{name}.json") for name in ("results", "timing", "manifest"))
     page = write_power_page(found, results, timing, manifest, root)
     click.echo((root / "tables.md").read_text(encoding="utf-8"))
@@ -197,6 +205,7 @@ def sensitivity(
     out: Path | None,
     sets: tuple[str, ...],
     quiet: bool,
+    engine: Dask | None,
     dial: str,
     values: str | None,
     control: str,
@@ -222,7 +231,7 @@ def sensitivity(
         sets=(*sets, *extra),
         command=_command(),
     )
-    root, _ = run_sensitivity(plan, out, jobs or os.cpu_count() or 1, quiet=quiet)
+    root, _ = run_sensitivity(plan, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
     draw_sensitivity(root)
 
 

@@ -5,22 +5,31 @@
 - ``DIR/work/W/NAME/``: what later cells need of it (weights, hidden vectors); removed when the run is finished.
 - ``DIR/results.json``: figures; byte-equal for equal manifests, whatever the number of workers.
 - ``DIR/timing.json``: whatever a clock measured.
+- ``DIR/.lock``: there while a process works on the run; see :mod:`simulator.run_lock`.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from simulator.run_lock import LOCK, locked
 
 SCHEMA = 1
 """Version of the run directory's layout."""
+ASIDE = ".aside."
+"""What the names of directories that are being written or removed begin with."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +71,30 @@ class RunDirectory:
         path = root / "manifest.json"
         try:
             root.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(root)
             if path.exists():
                 _same_run(path, manifest)
-            elif any(root.iterdir()):
-                raise ValueError(f"{root}: not empty and not a run of ours, choose another --out")
             else:
                 write_json(path, manifest | {"schema": SCHEMA})
         except OSError as error:
             raise ValueError(f"{root}: {error.strerror or error}, choose another --out") from error
+
+    @classmethod
+    @contextmanager
+    def alone(cls, root: Path, manifest: dict[str, Any]) -> Iterator[Self]:
+        """The run, which no other process works on in this block.
+
+        Raises:
+            ValueError: one line, if another process does, or as the constructor.
+        """
+        with ExitStack() as held:
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+                _refuse_foreign(root)
+                held.enter_context(locked(root))
+            except OSError as error:
+                raise ValueError(f"{root}: {error.strerror or error}, choose another --out") from error
+            yield cls(root, manifest)
 
     def done(self, cell: Cell) -> bool:
         """Whether a cell is complete."""
@@ -85,28 +110,83 @@ class RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    @contextmanager
-    def writing(self, cell: Cell) -> Iterator[Path]:
-        """A directory to fill; it gets the cell's name when the block ends well, and vanishes when it does not."""
-        final = self.cell(cell)
-        aside = final.with_name(f".aside.{final.name}")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        try:
-            yield aside
-            shutil.rmtree(final, ignore_errors=True)
-            aside.replace(final)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    def writing(self, cell: Cell) -> AbstractContextManager[Path]:
+        """A directory to fill; it gets the cell's name when the block ends well, and vanishes when it does not.
+
+        Raises:
+            ValueError: one line naming the file and what to do, if the disk is full or cannot be written.
+        """
+        return _as_a_whole(self.cell(cell))
+
+    def keeping(self, cell: Cell) -> AbstractContextManager[Path]:
+        """The same for what later cells need: it becomes :meth:`work` of the cell, as a whole."""
+        return _as_a_whole(self.root / "work" / cell.path)
 
     def tidy(self) -> None:
         """Remove what killed workers left half-written. Only while none is at work."""
-        for aside in self.root.glob("cells/*/.aside.*"):
-            shutil.rmtree(aside, ignore_errors=True)
+        for pattern in (f"{ASIDE}*", f"cells/*/{ASIDE}*", f"work/*/{ASIDE}*"):
+            for aside in self.root.glob(pattern):
+                shutil.rmtree(aside, ignore_errors=True)
 
     def finish(self) -> None:
-        """Remove the work files of a finished run."""
-        shutil.rmtree(self.root / "work", ignore_errors=True)
+        """Remove the work files of a finished run, all at once: half of them would look like all of them."""
+        gone = self.root / f"{ASIDE}work"
+        shutil.rmtree(gone, ignore_errors=True)
+        if (self.root / "work").exists():
+            (self.root / "work").replace(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+@contextmanager
+def _as_a_whole(final: Path) -> Iterator[Path]:
+    """A directory beside ``final`` that takes its place. Its name is nobody else's, should two workers do one cell."""
+    mark = f"{final.name}.{os.getpid()}-{secrets.token_hex(4)}"
+    aside, old = (final.with_name(f"{ASIDE}{mark}{end}") for end in ("", ".old"))
+    replaces = final.exists() and any(final.iterdir())
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        if replaces:
+            final.replace(old)
+        try:
+            aside.replace(final)
+        except OSError as error:
+            # Another worker was first; both hold the same bytes.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    except OSError as error:
+        raise unwritable(Path(error.filename or final), error) from error
+    finally:
+        for path in (aside, old):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def unwritable(path: Path, error: OSError) -> ValueError:
+    """One line on a file that could not be written, by its final name, and what to do."""
+    named = Path(*(_final_name(part) for part in path.parts))
+    # numpy tells a short write by its length only.
+    full = error.errno in FULL or (error.errno is None and _room(path) < 1 << 16)
+    said = os.strerror(error.errno or errno.ENOSPC) if full else error.strerror or str(error).splitlines()[0]
+    mend = "make room and give the same command again, it resumes" if full else "choose another --out"
+    return ValueError(f"{named}: {said}, {mend}")
+
+
+def _final_name(part: str) -> str:
+    bare = part.removesuffix(".aside")
+    return bare.removeprefix(ASIDE).rpartition(".")[0] if bare.startswith(ASIDE) else bare
+
+
+def _room(path: Path) -> int:
+    """Bytes free where a file was to be."""
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    return shutil.disk_usage(there).free
+
+
+def _refuse_foreign(root: Path) -> None:
+    """A directory with someone's files in it is left alone; what a run left that was killed at once is not."""
+    ours = (root / "manifest.json").exists()
+    if not ours and any(path.name not in (LOCK, "manifest.json.aside") for path in root.iterdir()):
+        raise ValueError(f"{root}: not empty and not a run of ours, choose another --out")
 
 
 def digest(identity: dict[str, Any]) -> str:
@@ -124,10 +204,28 @@ def _same_run(path: Path, manifest: dict[str, Any]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON aside, then rename. NaN and infinities become null; numpy scalars and arrays become plain."""
+    """Write JSON aside, then rename. NaN and infinities become null; numpy scalars and arrays become plain.
+
+    Raises:
+        ValueError: one line naming the file and what to do, if the disk is full or cannot be written.
+    """
+    write_bytes(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file aside, then rename; nothing is left of one that fails.
+
+    Raises:
+        ValueError: one line naming the file and what to do, if the disk is full or cannot be written.
+    """
     aside = path.with_name(path.name + ".aside")
-    aside.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        raise unwritable(path, error) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,24 @@ def write_parquet(record: Any, path: Path) -> None:
         else:
             columns[field.name] = pa.array(values)
     aside = path.with_name(path.name + ".aside")
-    pq.write_table(pa.table(columns), aside, compression="zstd")
-    aside.replace(path)
+    try:
+        pq.write_table(pa.table(columns), aside, compression="zstd")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise OSError(error.errno, os.strerror(error.errno) if error.errno else str(error), str(path)) from error
+
+
+def check_parquet(path: Path) -> None:
+    """Read a Parquet file's footer, which one that was cut short does not have.
+
+    Raises:
+        ValueError: one line naming the file, if it is missing or damaged.
+    """
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
 
 
 def read_parquet(kind: type[Any], path: Path) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from reports.arms import ORACLE, parse
 from reports.studies.cells import A_A, BURN_IN, Task
+from reports.studies.engines import Dask
 from reports.studies.evaluation import k_grid
 from reports.studies.manifests import made_by, manifest
 from reports.studies.summary import summarise
@@ -90,7 +91,9 @@ def cells_of(plan: Plan) -> Cells:
     )
 
 
-def run_ab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+def run_ab(
+    plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False, engine: Dask | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Run or resume a study.
 
     Args:
@@ -98,6 +101,7 @@ def run_ab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> t
         out: run directory, :meth:`Plan.default_out` if None.
         jobs: worker processes.
         quiet: no progress bar.
+        engine: compute the cells there instead of on this machine.
 
     Returns:
         The run directory and the content of its ``results.json``.
@@ -109,17 +113,17 @@ def run_ab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> t
     for spelling in (plan.control, plan.treatment):
         parse(spelling)
     root = out or plan.default_out()
-    run = RunDirectory(root, manifest_of(plan))
-    cells = cells_of(plan)
-    compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet)
-    results = _summary(plan, run, cells)
-    write_json(root / "results.json", results)
-    if not (root / "timing.json").exists():
-        timing = {"latency": _latency(plan, run, cells), "wall_seconds": {"total": time.perf_counter() - begin}}
-        from reports.latency import machine
+    with RunDirectory.alone(root, manifest_of(plan)) as run:
+        cells = cells_of(plan)
+        compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet, engine=engine)
+        results = _summary(plan, run, cells)
+        write_json(root / "results.json", results)
+        if not (root / "timing.json").exists():
+            timing = {"latency": _latency(plan, run, cells), "wall_seconds": {"total": time.perf_counter() - begin}}
+            from reports.latency import machine
 
-        write_json(root / "timing.json", timing | {"machine": machine(), "jobs": jobs})
-    run.finish()
+            write_json(root / "timing.json", timing | {"machine": machine(), "jobs": jobs})
+        run.finish()
     return root, read_json(root / "results.json")
 
 
@@ -139,7 +143,7 @@ def _tasks(plan: Plan, run: RunDirectory, cells: Cells) -> dict[Cell, Task]:
         cell: Task(
             cell=cell,
             scenario=plan.scenario,
-            root=str(run.root),
+            root=str(run.root.absolute()),
             identity=plan.identity(),
             index=i,
             keep_state=cell in first,

@@ -144,15 +144,15 @@ def run_ablation(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False
     check(plan)
     root = out or plan.default_out()
     seeds = _fresh(plan.scenarios[0])
-    RunDirectory(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small))
-    found, timed = {}, {}
-    for scenario in plan.scenarios:
-        found[scenario.name], timed[scenario.name] = _scenario(plan, scenario, root, jobs, quiet)
-    write_json(root / "results.json", summary(plan, found))
-    if not (root / "timing.json").exists():
-        from reports.latency import machine
+    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)):
+        found, timed = {}, {}
+        for scenario in plan.scenarios:
+            found[scenario.name], timed[scenario.name] = _scenario(plan, scenario, root, jobs, quiet)
+        write_json(root / "results.json", summary(plan, found))
+        if not (root / "timing.json").exists():
+            from reports.latency import machine
 
-        write_json(root / "timing.json", {"jobs": jobs, "serving": timed, "machine": machine()})
+            write_json(root / "timing.json", {"jobs": jobs, "serving": timed, "machine": machine()})
     return root, read_json(root / "results.json")
 
 

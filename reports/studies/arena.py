@@ -23,6 +23,7 @@ from reports.arms import ORACLE, parse
 from reports.statistics import benjamini_hochberg
 from reports.studies.arena_costs import equal_latency, pareto, upkeep
 from reports.studies.cells import A_A, BURN_IN, Task
+from reports.studies.engines import Dask
 from reports.studies.evaluation import k_grid
 from reports.studies.manifests import made_by, manifest
 from reports.studies.mechanisms import claim_word
@@ -134,7 +135,9 @@ def cells_of(plan: Plan) -> Cells:
     )
 
 
-def run_arena(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+def run_arena(
+    plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False, engine: Dask | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Run or resume an arena.
 
     Args:
@@ -142,6 +145,7 @@ def run_arena(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -
         out: run directory, :meth:`Plan.default_out` if None.
         jobs: worker processes.
         quiet: no progress bar.
+        engine: compute the cells there instead of on this machine.
 
     Returns:
         The run directory and the content of its ``results.json``.
@@ -154,18 +158,19 @@ def run_arena(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -
     run_ = plan.scenario.run
     root = out or plan.default_out()
     seeds = range(run_.seed, run_.seed + run_.worlds)
-    run = RunDirectory(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small))
-    cells = cells_of(plan)
-    compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet)
-    facts = {arm: facts_of(run, mine) for arm, mine in cells.arms.items()}
-    results = summary(plan, facts, facts_of(run, [cells.a_a])[0])
-    write_json(root / "results.json", results)
-    if not (root / "timing.json").exists():
-        timing = _timing(plan, run, cells, facts)
-        write_json(
-            root / "timing.json", timing | {"wall_seconds": {"total": time.perf_counter() - begin}, "jobs": jobs}
-        )
-    run.finish()
+    written = manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)
+    with RunDirectory.alone(root, written) as run:
+        cells = cells_of(plan)
+        compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet, engine=engine)
+        facts = {arm: facts_of(run, mine) for arm, mine in cells.arms.items()}
+        results = summary(plan, facts, facts_of(run, [cells.a_a])[0])
+        write_json(root / "results.json", results)
+        if not (root / "timing.json").exists():
+            timing = _timing(plan, run, cells, facts)
+            write_json(
+                root / "timing.json", timing | {"wall_seconds": {"total": time.perf_counter() - begin}, "jobs": jobs}
+            )
+        run.finish()
     return root, read_json(root / "results.json")
 
 
@@ -187,7 +192,7 @@ def _tasks(plan: Plan, run: RunDirectory, cells: Cells) -> dict[Cell, Task]:
         cell: Task(
             cell=cell,
             scenario=plan.scenario,
-            root=str(run.root),
+            root=str(run.root.absolute()),
             identity=plan.identity(),
             index=i,
             keep_state=cell.world == timed,

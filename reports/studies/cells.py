@@ -19,9 +19,10 @@ from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_ret
 from reports.metrics import auc, logloss, pcoc, reliability
 from reports.studies.evaluation import PanelRow, evaluate, read_panel, references, sample
 from reports.studies.segments import KEPT, active, by_segment, exposure, membership
+from reports.studies.states import load_array, load_state, packed, save_array, save_state
 from reports.studies.workers import Progress, one_thread
 from simulator.blame import blamed
-from simulator.experiment import Cell, RunDirectory, read_json, write_json
+from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, write_json
 from simulator.guard import GuardedRanker, GuardedRetriever
 from simulator.keyed_random import subseed
 from simulator.log import read_parquet, write_parquet
@@ -89,8 +90,6 @@ def compute(task: Task, cells: int) -> str:
 
 
 def _burn_in(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
-    import torch
-
     s, seed = task.scenario, task.cell.world
     world = build(s.world, seed, s.all_days)
     logger = PopularityRetriever(world.catalog, seed, temperature=s.logging.temperature, pool=s.logging.pool)
@@ -102,10 +101,10 @@ def _burn_in(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> N
     evaluator = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {})
     for day in range(s.run.burn_in):
         learn_from_log(log, evaluator, s.cascade, day, on_tick)
-    work = run.work(task.cell)
-    torch.save(_state(ranker), work / "ranker.pt")
-    torch.save(_state(evaluator), work / "evaluator.pt")
-    np.save(work / "hidden.npy", log.hidden)
+    with run.keeping(task.cell) as work:
+        save_state(work / "ranker.pt", _state(ranker))
+        save_state(work / "evaluator.pt", _state(evaluator))
+        save_array(work / "hidden.npy", log.hidden)
     with run.writing(task.cell) as out:
         write_parquet(_without_hidden(log), out / "log.parquet")
         write_json(out / "cell.json", {"world": seed, "days": [_day_facts(d, world) for d in days]})
@@ -145,16 +144,14 @@ def burn_in_log(run: RunDirectory, world: int) -> Impressions:
     """The log of a world's burn-in with its hidden vectors, while its work files are there."""
     cell = Cell(world=world, name=BURN_IN)
     log: Impressions = read_parquet(Impressions, run.cell(cell) / "log.parquet")
-    # Learners turn rows into tensors, which asks for writable arrays: "c" maps the file copy-on-write.
-    return replace(log, label=log.label.copy(), hidden=np.load(run.work(cell) / "hidden.npy", mmap_mode="c"))
+    work = run.work(cell)
+    return replace(log, label=log.label.copy(), hidden=load_array(work / "hidden.npy", work))
 
 
 def _load_burn_in(run: RunDirectory, world: int) -> tuple[Impressions, Any, Any]:
     """The burn-in's log with its hidden vectors, the ranker's and the evaluation ranker's state."""
-    import torch
-
     work = run.work(Cell(world=world, name=BURN_IN))
-    ranker, evaluator = (torch.load(work / f"{n}.pt", weights_only=False) for n in ("ranker", "evaluator"))
+    ranker, evaluator = (load_state(work / f"{n}.pt", work) for n in ("ranker", "evaluator"))
     return burn_in_log(run, world), ranker, evaluator
 
 
@@ -195,8 +192,6 @@ def tiny_copy(s: Scenario) -> Scenario:
 
 
 def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
-    import torch
-
     s, seed = task.scenario, task.cell.world
     spelling = parse(task.cell.name)
     world = build(s.world, seed, s.all_days)
@@ -259,7 +254,9 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
     if task.keep_state and all(hasattr(model, "snapshot") for model in (retriever, ranker)):
         state = {"retriever": _state(retriever), "ranker": _state(ranker)}
         with blamed(f"{name} at time {(s.run.burn_in + task.cell.days) * DAY}: saving its snapshot"):
-            torch.save(state, run.work(task.cell) / "arm.pt")
+            content = packed(state)
+        with run.keeping(task.cell) as work:
+            write_bytes(work / "arm.pt", content)
     with run.writing(task.cell) as out:
         write_parquet(_without_hidden(log), out / "log.parquet")
         write_parquet(ledger, out / "ledger.parquet")

@@ -21,6 +21,7 @@ import numpy as np
 from reports.arms import parse
 from reports.estimators import SRM_ALARM, quality
 from reports.statistics import paired_lift
+from reports.studies.engines import Dask
 from reports.studies.live import LabTask, Live, compute, ticks
 from reports.studies.manifests import made_by, manifest
 from reports.studies.twins import facts_of
@@ -99,7 +100,9 @@ class Plan:
         return range(run.seed, run.seed + run.worlds)
 
 
-def run_lab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+def run_lab(
+    plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False, engine: Dask | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Run or resume a laboratory.
 
     Args:
@@ -107,6 +110,7 @@ def run_lab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> 
         out: run directory, :meth:`Plan.default_out` if None.
         jobs: worker processes.
         quiet: no progress bar.
+        engine: compute the cells there instead of on this machine.
 
     Returns:
         The run directory and the content of its ``results.json``.
@@ -117,27 +121,29 @@ def run_lab(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> 
     begin = time.perf_counter()
     check(plan)
     root = out or plan.default_out()
-    run = RunDirectory(root, manifest(plan.identity(), command=plan.command, seeds=plan.seeds, small=plan.small))
-    tasks = tasks_of(plan, root)
-    missing = [cell for cell in tasks if not run.done(cell)]
-    compute_all(
-        run,
-        {cell: (tasks[cell], len(tasks)) for cell in missing},
-        compute,
-        cells=len(tasks),
-        ticks=sum(ticks(tasks[cell]) for cell in missing),
-        jobs=jobs,
-        label="experimenting",
-        quiet=quiet,
-    )
-    results = summary(plan, {cell: facts_of(run, [cell])[0] for cell in tasks})
-    write_json(root / "results.json", results)
-    if not (root / "timing.json").exists():
-        from reports.latency import machine
+    written = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, small=plan.small)
+    with RunDirectory.alone(root, written) as run:
+        tasks = tasks_of(plan, root.absolute())
+        missing = [cell for cell in tasks if not run.done(cell)]
+        compute_all(
+            run,
+            {cell: (tasks[cell], len(tasks)) for cell in missing},
+            compute,
+            cells=len(tasks),
+            ticks=sum(ticks(tasks[cell]) for cell in missing),
+            jobs=jobs,
+            label="experimenting",
+            quiet=quiet,
+            engine=engine,
+        )
+        results = summary(plan, {cell: facts_of(run, [cell])[0] for cell in tasks})
+        write_json(root / "results.json", results)
+        if not (root / "timing.json").exists():
+            from reports.latency import machine
 
-        seconds = time.perf_counter() - begin
-        write_json(root / "timing.json", {"wall_seconds": {"total": seconds}, "machine": machine(), "jobs": jobs})
-    run.finish()
+            seconds = time.perf_counter() - begin
+            write_json(root / "timing.json", {"wall_seconds": {"total": seconds}, "machine": machine(), "jobs": jobs})
+        run.finish()
     return root, read_json(root / "results.json")
 
 

@@ -81,26 +81,27 @@ def run(config: LateConfig, out: Path, *, quiet: bool = False, command: str = ""
     """
     if min(config.ads) < config.candidates:
         raise ValueError(f"ads == {min(config.ads)}, must be at least candidates == {config.candidates}")
-    directory = RunDirectory(out, manifest(config.identity(), command=command, seeds=[config.seed]))
-    directory.tidy()
-    with one_thread():
-        sides = _trained(config, directory)
-        sizes = sorted({len(sides[LATE].items), *config.ads})
-        for kind in KINDS:
-            for ads in sizes:
-                _measure(config, directory, sides[kind], kind, ads, quiet)
-    results = assemble(config, directory, sides, sizes)
-    write_json(out / "results.json", results)
-    from reports.latency import machine
+    with RunDirectory.alone(out, manifest(config.identity(), command=command, seeds=[config.seed])) as directory:
+        directory.tidy()
+        with one_thread():
+            sides = _trained(config, directory)
+            sizes = sorted({len(sides[LATE].items), *config.ads})
+            for kind in KINDS:
+                for ads in sizes:
+                    _measure(config, directory, sides[kind], kind, ads, quiet)
+        results = assemble(config, directory, sides, sizes)
+        write_json(out / "results.json", results)
+        from reports.latency import machine
 
-    clock = {
-        kind: [read_json(directory.cell(_cell(config, kind, ads)) / "clock.json") for ads in sizes] for kind in KINDS
-    }
-    write_json(out / "timing.json", {"sizes": clock, "machine": machine()})
-    from reports.late_page import write_late
+        clock = {
+            kind: [read_json(directory.cell(_cell(config, kind, ads)) / "clock.json") for ads in sizes]
+            for kind in KINDS
+        }
+        write_json(out / "timing.json", {"sizes": clock, "machine": machine()})
+        from reports.late_page import write_late
 
-    results, timing = read_json(out / "results.json"), read_json(out / "timing.json")
-    write_late(results, timing, out)
+        results, timing = read_json(out / "results.json"), read_json(out / "timing.json")
+        write_late(results, timing, out)
     return results
 
 

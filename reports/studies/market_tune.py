@@ -24,7 +24,7 @@ from reports.studies.tune import described, spelled
 from reports.studies.tuning import NIGHTS, burn_in_log
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
-from simulator.experiment import Cell, RunDirectory, read_json, write_json
+from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, write_json
 from simulator.log import read_parquet, write_parquet
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY, Impressions
@@ -117,46 +117,44 @@ def run(
         if arms.parse(model).ranker != arms.DEFAULT_RANKER:
             raise ValueError(f"model == '{model}', must be an arm on the burn-in's ranker, {arms.DEFAULT_RANKER}")
     identity = {"kind": "market-tune", "config": config.model_dump(mode="json"), **made_by()}
-    directory = RunDirectory(out, manifest(identity, command=command, seeds=[config.seed]))
-    log = Cell(world=config.seed, name=LOG)
-    every = [log, *(Cell(world=config.seed, name=model) for model in config.models)]
-    missing = [cell for cell in every if not directory.done(cell)]
-    per_day = -(-DAY // config.scenario.cascade.tick)
+    with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed])) as directory:
+        log = Cell(world=config.seed, name=LOG)
+        every = [log, *(Cell(world=config.seed, name=model) for model in config.models)]
+        missing = [cell for cell in every if not directory.done(cell)]
+        per_day = -(-DAY // config.scenario.cascade.tick)
 
-    def split(waiting: Sequence[Cell], running: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
-        """All wait for the log."""
-        ready = [cell for cell in waiting if cell == log or log not in running]
-        return ready, [cell for cell in waiting if cell not in ready]
+        def split(waiting: Sequence[Cell], running: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+            """All wait for the log."""
+            ready = [cell for cell in waiting if cell == log or log not in running]
+            return ready, [cell for cell in waiting if cell not in ready]
 
-    compute_all(
-        directory,
-        {
-            cell: (Task(cell=cell, config=config, root=str(out), identity=identity, index=i), len(every))
-            for i, cell in enumerate(every)
-            if cell in missing
-        },
-        compute,
-        cells=len(every),
-        ticks=sum(config.days * per_day * (1 if cell == log else config.budget) for cell in missing),
-        jobs=jobs,
-        label="tuning",
-        quiet=quiet,
-        split=split,
-    )
-    found = {cell.name: read_json(directory.cell(cell) / "cell.json") for cell in every[1:]}
-    results = {
-        "schema": 1,
-        "kind": "market-tune",
-        "scenario": config.scenario.name,
-        "budget": config.budget,
-        "days": config.days,
-        "k": config.scenario.cascade.candidates,
-        "models": found,
-    }
-    write_json(out / "tuning.json", results)
-    aside = out / "tuned.toml.aside"
-    aside.write_text(spelled({model: one["best"] for model, one in found.items()}), encoding="utf-8")
-    aside.replace(out / "tuned.toml")
+        compute_all(
+            directory,
+            {
+                cell: (Task(cell=cell, config=config, root=str(out), identity=identity, index=i), len(every))
+                for i, cell in enumerate(every)
+                if cell in missing
+            },
+            compute,
+            cells=len(every),
+            ticks=sum(config.days * per_day * (1 if cell == log else config.budget) for cell in missing),
+            jobs=jobs,
+            label="tuning",
+            quiet=quiet,
+            split=split,
+        )
+        found = {cell.name: read_json(directory.cell(cell) / "cell.json") for cell in every[1:]}
+        results = {
+            "schema": 1,
+            "kind": "market-tune",
+            "scenario": config.scenario.name,
+            "budget": config.budget,
+            "days": config.days,
+            "k": config.scenario.cascade.candidates,
+            "models": found,
+        }
+        write_json(out / "tuning.json", results)
+        write_bytes(out / "tuned.toml", spelled({model: one["best"] for model, one in found.items()}).encode())
     return results
 
 

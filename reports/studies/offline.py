@@ -16,13 +16,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import os
 import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -145,18 +145,20 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
     models = models_of(config)
     data = read(config)
     identity = identity_of(config, data)
-    run = RunDirectory(out, manifest(identity, command=command, seeds=config.seeds))
-    cells = [Cell(world=seed, name=model) for seed in config.seeds for model in models]
-    _compute_missing(config, run, identity, cells, sum(1 for _ in steps(data.impressions, config.sync)), jobs, quiet)
-    scored = {model: [_load(run, Cell(world=seed, name=model)) for seed in config.seeds] for model in models}
-    results = assemble(study_of(config), data, scored)
-    write_json(out / "results.json", results)
-    seconds = {str(cell.path): read_json(run.cell(cell) / "timing.json")["seconds"] for cell in cells}
-    write_json(out / "timing.json", {"wall_seconds": {"cells": seconds}, "jobs": jobs})
-    run.finish()
-    from reports.offline_page import write_page
+    with RunDirectory.alone(out, manifest(identity, command=command, seeds=config.seeds)) as run:
+        cells = [Cell(world=seed, name=model) for seed in config.seeds for model in models]
+        _compute_missing(
+            config, run, identity, cells, sum(1 for _ in steps(data.impressions, config.sync)), jobs, quiet
+        )
+        scored = {model: [_load(run, Cell(world=seed, name=model)) for seed in config.seeds] for model in models}
+        results = assemble(study_of(config), data, scored)
+        write_json(out / "results.json", results)
+        seconds = {str(cell.path): read_json(run.cell(cell) / "timing.json")["seconds"] for cell in cells}
+        write_json(out / "timing.json", {"wall_seconds": {"cells": seconds}, "jobs": jobs})
+        run.finish()
+        from reports.offline_page import write_page
 
-    write_page(results, out)
+        write_page(results, out)
     return results
 
 
@@ -322,11 +324,8 @@ def _ranker(task: Task, run: RunDirectory, on_step: OnStep) -> Scored:
 
     log = replay_ranker(log, ranker, sync=config.sync, on_step=on_step, probe=_before_test(test, look))
     panel = {f"panel_{field}": value for field, value in kept["panel"]._asdict().items()} if kept["panel"] else {}
-    folder = run.work(task.cell)
-    aside = folder / f"log.{os.getpid()}.aside"
-    with aside.open("wb") as file:
-        np.savez(file, pctr=log.pctr, hidden=log.hidden, **panel)
-    aside.replace(folder / "log.npz")
+    with run.keeping(task.cell) as folder:
+        np.savez(folder / "log.npz", pctr=log.pctr, hidden=log.hidden, **panel)
     return Scored(prequential=logit_of(log.pctr), frozen=kept["frozen"], tau=None, noise={})
 
 
@@ -366,9 +365,12 @@ def _ranked(task: Task, run: RunDirectory) -> tuple[Impressions, Panel | None]:
     path = run.work(ranker) / "log.npz"
     if not path.exists():
         _ranker(replace(task, cell=ranker), run, lambda _: None)
-    with np.load(path) as kept:
-        log = replace(read(task.config).impressions, pctr=kept["pctr"], hidden=kept["hidden"])
-        panel = Panel(*(kept[f"panel_{field}"] for field in Panel._fields)) if "panel_row" in kept else None
+    try:
+        with np.load(path) as kept:
+            log = replace(read(task.config).impressions, pctr=kept["pctr"], hidden=kept["hidden"])
+            panel = Panel(*(kept[f"panel_{field}"] for field in Panel._fields)) if "panel_row" in kept else None
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); remove {path.parent} to compute it again") from error
     return log, panel
 
 

@@ -21,6 +21,7 @@ from scipy import stats
 
 from reports.estimators import power_of, units_needed, worlds_needed
 from reports.studies import lab
+from reports.studies.engines import Dask
 from reports.studies.live import USER_SHARES
 from reports.studies.twins import facts_of
 from simulator.experiment import RunDirectory, read_json, write_json
@@ -36,7 +37,14 @@ WORLDS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30)
 
 
 def run_power(
-    plan: lab.Plan, lift: float, power: float, out: Path | None, jobs: int, *, quiet: bool = False
+    plan: lab.Plan,
+    lift: float,
+    power: float,
+    out: Path | None,
+    jobs: int,
+    *,
+    quiet: bool = False,
+    engine: Dask | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Run or resume the laboratory's cells and read power off them.
 
@@ -47,6 +55,7 @@ def run_power(
         out: run directory; the plan's own if None.
         jobs: worker processes.
         quiet: no progress bar.
+        engine: compute the cells there instead of on this machine.
 
     Returns:
         The run directory and the content of its ``power.json``.
@@ -62,7 +71,7 @@ def run_power(
         raise ValueError(f"power == {power}, must be between 0 and 1")
     if plan.scenario.run.worlds < 2:
         raise ValueError("run.worlds == 1, must be at least 2: one world has no variance")
-    root, results = lab.run_lab(plan, out, jobs, quiet=quiet)
+    root, results = lab.run_lab(plan, out, jobs, quiet=quiet, engine=engine)
     run = RunDirectory(root, {"identity": plan.identity()})
     cells = facts_of(run, list(lab.tasks_of(plan, root)))
     found = summary(plan, cells, lift, power) | {key: results[key] for key in ("scenario", "small", "worlds", "days")}

@@ -16,6 +16,7 @@ import numpy as np
 
 from reports.arms import parse
 from reports.studies.cells import BURN_IN, Task
+from reports.studies.engines import Dask
 from reports.studies.evaluation import equal_revenue_k
 from reports.studies.manifests import made_by, manifest
 from reports.studies.summary import Facts, compare, curve
@@ -130,7 +131,9 @@ def check(plan: Plan) -> dict[float, Scenario]:
     return {level: plan.at(level) for level in plan.values}
 
 
-def run_sensitivity(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+def run_sensitivity(
+    plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False, engine: Dask | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Run or resume a sensitivity study; the run directory and the content of its ``results.json``.
 
     Raises:
@@ -140,32 +143,35 @@ def run_sensitivity(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = Fa
     root = out or plan.default_out()
     run = plan.base().run
     seeds = range(run.seed, run.seed + run.worlds)
-    RunDirectory(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small))
-    found = [_level(plan, scenario, root / "levels" / f"{level:g}", jobs, quiet) for level, scenario in levels.items()]
-    write_json(root / "results.json", summary(plan, list(levels.values()), found))
-    if not (root / "timing.json").exists():
-        write_json(root / "timing.json", {"jobs": jobs})
+    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)):
+        found = [
+            _level(plan, scenario, root / "levels" / f"{level:g}", jobs, quiet, engine)
+            for level, scenario in levels.items()
+        ]
+        write_json(root / "results.json", summary(plan, list(levels.values()), found))
+        if not (root / "timing.json").exists():
+            write_json(root / "timing.json", {"jobs": jobs})
     return root, read_json(root / "results.json")
 
 
 def _level(
-    plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool
+    plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool, engine: Dask | None
 ) -> tuple[Sequence[Facts], Sequence[Facts]]:
     """The control's and the treatment's facts in every world at one level."""
     days, seeds = scenario.run.days, range(scenario.run.seed, scenario.run.seed + scenario.run.worlds)
     identity = {"kind": "level", "arms": [plan.control, plan.treatment], "config": scenario.model_dump(mode="json")}
     identity |= made_by()
     root.parent.mkdir(parents=True, exist_ok=True)
-    run = RunDirectory(root, manifest(identity, command=plan.command, seeds=seeds))
-    arms = {arm: [Cell(world=w, name=arm, days=days) for w in seeds] for arm in (plan.control, plan.treatment)}
-    cells = [*(Cell(world=w, name=BURN_IN) for w in seeds), *(cell for mine in arms.values() for cell in mine)]
-    tasks = {
-        cell: Task(cell=cell, scenario=scenario, root=str(root), identity=identity, index=i, full=False)
-        for i, cell in enumerate(cells)
-    }
-    compute_missing(run, scenario, tasks, jobs=jobs, quiet=quiet)
-    run.finish()
-    return facts_of(run, arms[plan.control]), facts_of(run, arms[plan.treatment])
+    with RunDirectory.alone(root, manifest(identity, command=plan.command, seeds=seeds)) as run:
+        arms = {arm: [Cell(world=w, name=arm, days=days) for w in seeds] for arm in (plan.control, plan.treatment)}
+        cells = [*(Cell(world=w, name=BURN_IN) for w in seeds), *(cell for mine in arms.values() for cell in mine)]
+        tasks = {
+            cell: Task(cell=cell, scenario=scenario, root=str(root.absolute()), identity=identity, index=i, full=False)
+            for i, cell in enumerate(cells)
+        }
+        compute_missing(run, scenario, tasks, jobs=jobs, quiet=quiet, engine=engine)
+        run.finish()
+        return facts_of(run, arms[plan.control]), facts_of(run, arms[plan.treatment])
 
 
 # --- after the cells -----------------------------------------------------------------------------------------------

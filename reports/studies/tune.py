@@ -23,7 +23,7 @@ from reports.studies.replay import replay_ranker, replay_retriever, steps
 from reports.studies.search import Found, Point, Space, search
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
-from simulator.experiment import Cell, RunDirectory, plain, read_json, write_json
+from simulator.experiment import Cell, RunDirectory, plain, read_json, write_bytes, write_json
 from simulator.records import Impressions
 
 TOWER_SPACE = Space(
@@ -123,41 +123,39 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
         if (needed := ranker_of(model)) and needed not in config.models:
             raise ValueError(f"models == {list(config.models)}, must hold '{needed}' for {model}")
     identity = {"kind": "tune", "config": config.model_dump(mode="json", exclude={"path"}), **made_by()}
-    run = RunDirectory(out, manifest(identity, command=command, seeds=[config.seed]))
-    cells = [Cell(world=config.seed, name=model) for model in config.models]
-    periods = sum(1 for _ in steps(fit_rows(config)[0], config.sync))
-    traded = [replace(cell, variant=TRADED) for cell in cells]
-    every = [*cells, *traded]
-    missing = [cell for cell in every if not run.done(cell)]
-    towers = [cell for cell in cells if not cell.name.startswith("@")]
+    with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed])) as run:
+        cells = [Cell(world=config.seed, name=model) for model in config.models]
+        periods = sum(1 for _ in steps(fit_rows(config)[0], config.sync))
+        traded = [replace(cell, variant=TRADED) for cell in cells]
+        every = [*cells, *traded]
+        missing = [cell for cell in every if not run.done(cell)]
+        towers = [cell for cell in cells if not cell.name.startswith("@")]
 
-    def split(waiting: Sequence[Cell], running: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
-        """A tower that learns from a ranker waits for the ranker; nobody trades before everybody has searched."""
-        ready = [cell for cell in waiting if not set(_before(cell, cells)) & set(running)]
-        return ready, [cell for cell in waiting if cell not in ready]
+        def split(waiting: Sequence[Cell], running: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+            """A tower that learns from a ranker waits for the ranker; nobody trades before everybody has searched."""
+            ready = [cell for cell in waiting if not set(_before(cell, cells)) & set(running)]
+            return ready, [cell for cell in waiting if cell not in ready]
 
-    points = config.budget * len(cells) + len(towers) ** 2
-    compute_all(
-        run,
-        {
-            cell: (Task(cell=cell, config=config, root=str(run.root), identity=identity, index=i), len(every))
-            for i, cell in enumerate(every)
-            if cell in missing
-        },
-        compute,
-        cells=len(every),
-        ticks=periods * points * len(missing) // len(every),
-        jobs=jobs,
-        label="tuning",
-        quiet=quiet,
-        split=split,
-    )
-    found = {cell.name: read_json(run.cell(cell) / "cell.json") for cell in traded}
-    results = {"schema": 1, "kind": "tune", "data": config.data, "budget": config.budget, "models": found}
-    write_json(out / "tuning.json", results)
-    aside = out / "tuned.toml.aside"
-    aside.write_text(spelled({model: one["best"] for model, one in found.items()}), encoding="utf-8")
-    aside.replace(out / "tuned.toml")
+        points = config.budget * len(cells) + len(towers) ** 2
+        compute_all(
+            run,
+            {
+                cell: (Task(cell=cell, config=config, root=str(run.root), identity=identity, index=i), len(every))
+                for i, cell in enumerate(every)
+                if cell in missing
+            },
+            compute,
+            cells=len(every),
+            ticks=periods * points * len(missing) // len(every),
+            jobs=jobs,
+            label="tuning",
+            quiet=quiet,
+            split=split,
+        )
+        found = {cell.name: read_json(run.cell(cell) / "cell.json") for cell in traded}
+        results = {"schema": 1, "kind": "tune", "data": config.data, "budget": config.budget, "models": found}
+        write_json(out / "tuning.json", results)
+        write_bytes(out / "tuned.toml", spelled({model: one["best"] for model, one in found.items()}).encode())
     return results
 
 

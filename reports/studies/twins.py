@@ -7,15 +7,24 @@ from typing import Any
 
 from reports.arms import make_ranker, make_retriever, parse
 from reports.studies.cells import A_A, BURN_IN, Task, compute, ticks
+from reports.studies.engines import Dask
+from reports.studies.states import load_state
 from reports.studies.workers import compute_all
 from simulator.experiment import Cell, RunDirectory, read_json
+from simulator.log import check_parquet
 from simulator.plugins import Ranker, Retriever
 from simulator.scenario import Scenario
 from simulator.world import World
 
 
 def compute_missing(
-    run: RunDirectory, scenario: Scenario, tasks: Mapping[Cell, Task], *, jobs: int, quiet: bool
+    run: RunDirectory,
+    scenario: Scenario,
+    tasks: Mapping[Cell, Task],
+    *,
+    jobs: int,
+    quiet: bool,
+    engine: Dask | None = None,
 ) -> None:
     """Compute the cells that are not there yet, every arm after the burn-in of its world.
 
@@ -25,8 +34,14 @@ def compute_missing(
         tasks: every cell of the study, in order.
         jobs: worker processes.
         quiet: no progress bar.
+        engine: compute them there instead of on this machine.
+
+    Raises:
+        ValueError: one line, naming a damaged file of a finished cell and what to do.
     """
     missing = [cell for cell in tasks if not run.done(cell)]
+    for cell in (cell for cell in tasks if cell not in missing):
+        _check(run, cell)
     # A burn-in whose work files are gone is made again if an arm still needs them.
     for cell in (cell for cell in tasks if cell.name == BURN_IN):
         needed = any(c.world == cell.world and c.name not in (BURN_IN, A_A) for c in missing)
@@ -42,6 +57,7 @@ def compute_missing(
         label="simulating",
         quiet=quiet,
         split=_split,
+        engine=engine,
     )
 
 
@@ -50,6 +66,16 @@ def _split(cells: Sequence[Cell], missing: Sequence[Cell]) -> tuple[list[Cell], 
     waiting = {c.world for c in missing if c.name == BURN_IN}
     free = [c for c in cells if c.name in (BURN_IN, A_A) or c.world not in waiting]
     return free, [c for c in cells if c not in free]
+
+
+def _check(run: RunDirectory, cell: Cell) -> None:
+    """Whether the files of a finished cell can be read: what cannot must not be found out after hours of work."""
+    facts_of(run, [cell])
+    try:
+        for path in sorted(run.cell(cell).glob("*.parquet")):
+            check_parquet(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove {run.cell(cell)} to compute it again") from error
 
 
 def facts_of(run: RunDirectory, cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -71,14 +97,12 @@ def trained(
     run: RunDirectory, world: World, cells: Sequence[Cell], settings: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, tuple[Retriever, Ranker]]:
     """Retriever and ranker of each cell with their trained, warm state; an arm that left no state is not there."""
-    import torch
-
     arms = {}
     for cell in cells:
         path = run.work(cell) / "arm.pt"
         if not path.exists():
             continue
-        parts, state = parse(cell.name), torch.load(path, weights_only=False)
+        parts, state = parse(cell.name), load_state(path, run.cell(cell))
         retriever = make_retriever(parts, world.catalog, cell.world, settings.get(cell.name, {}), {})
         ranker = make_ranker(parts, world.catalog, cell.world, {})
         retriever.restore(state["retriever"])  # type: ignore[attr-defined]

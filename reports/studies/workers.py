@@ -1,7 +1,7 @@
 """Worker processes that compute the cells of a study, and the bar that shows how far they are.
 
 A cell computes with one thread and leaves its numbers in the run directory, so what is found there does not depend on
-how many workers there were.
+how many workers there were. A worker that dies takes its cell with it, and the cell is computed again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
@@ -19,12 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from simulator.experiment import Cell, RunDirectory
+from reports.studies.engines import Dask
+from simulator.experiment import Cell, RunDirectory, write_bytes
 
 PROGRESS = "progress.bin"
 """File of a run directory, there while somebody works on it."""
 REFRESH = 0.5
 """Seconds between two looks at the progress."""
+DEATHS = 3
+"""Times that workers may die in a row before a cell has ended between."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Split = Callable[[Sequence[Cell], Sequence[Cell]], tuple[list[Cell], list[Cell]]]
@@ -36,8 +40,12 @@ class Progress:
 
     def __init__(self, root: Path, cells: int, index: int = 0, *, fresh: bool = False) -> None:
         path = root / PROGRESS
-        mode: Any = "w+" if fresh or not path.exists() or path.stat().st_size != 8 * cells else "r+"
-        self._done = np.memmap(path, dtype=np.int64, mode=mode, shape=(cells,))
+        if fresh or not path.exists() or path.stat().st_size != 8 * cells:
+            # Written, not just made long: on a full disk it must fail here, not when a page of it is touched. A new
+            # file each time: shortening one that somebody has mapped would kill them.
+            path.unlink(missing_ok=True)
+            write_bytes(path, bytes(8 * cells))
+        self._done = np.memmap(path, dtype=np.int64, mode="r+", shape=(cells,))
         self._index = index
 
     def tick(self, _: int) -> None:
@@ -84,6 +92,7 @@ def compute_all(
     label: str,
     quiet: bool,
     split: Split = together,
+    engine: Dask | None = None,
 ) -> None:
     """Compute cells, ``jobs`` at a time; with one job in this process. The first error ends all.
 
@@ -97,17 +106,25 @@ def compute_all(
         label: what the bar says.
         quiet: no bar; there is none either when stderr is no terminal.
         split: which cells may start.
+        engine: compute them there instead of on this machine.
+
+    Raises:
+        ValueError: one line, if workers keep dying, or the engine cannot be had.
     """
     if not calls:
         return
     run.tidy()
-    progress = Progress(run.root, cells, fresh=True)
-    with _drawn(progress, ticks, label, quiet):
-        if jobs == 1:
-            _one_by_one(calls, compute, split)
-        else:
-            _side_by_side(run, calls, compute, split, jobs)
-    (run.root / PROGRESS).unlink()
+    try:
+        with _drawn(Progress(run.root, cells, fresh=True), ticks, label, quiet):
+            if engine is not None:
+                with engine.submitting(run.root) as submit:
+                    _side_by_side(dict(calls), compute, split, submit)
+            elif jobs == 1:
+                _one_by_one(calls, compute, split)
+            else:
+                _with_fresh_workers(run, dict(calls), compute, split, jobs)
+    finally:
+        (run.root / PROGRESS).unlink(missing_ok=True)
 
 
 def _one_by_one(calls: Mapping[Cell, tuple[Any, ...]], compute: Callable[..., Any], split: Split) -> None:
@@ -121,23 +138,46 @@ def _one_by_one(calls: Mapping[Cell, tuple[Any, ...]], compute: Callable[..., An
         ready += fresh
 
 
-def _side_by_side(
-    run: RunDirectory, calls: Mapping[Cell, tuple[Any, ...]], compute: Callable[..., Any], split: Split, jobs: int
+def _with_fresh_workers(
+    run: RunDirectory, missing: dict[Cell, tuple[Any, ...]], compute: Callable[..., Any], split: Split, jobs: int
 ) -> None:
-    missing = list(calls)
-    ready, blocked = split(missing, missing)
+    """Side by side on this machine; when a worker dies, go on with new ones."""
+    deaths = 0
+    while missing:
+        before = len(missing)
+        try:
+            with _pool(run, min(jobs, len(missing))) as pool:
+
+                def submit(compute: Callable[..., Any], *given: Any) -> Future[Any]:
+                    with _deaf():
+                        return pool.submit(compute, *given)
+
+                _side_by_side(missing, compute, split, submit)
+        except BrokenProcessPool:
+            deaths = 1 if len(missing) < before else deaths + 1
+            if deaths > DEATHS:
+                cells = ", ".join(str(cell.path) for cell in list(missing)[:jobs])
+                raise ValueError(
+                    f"a worker process died {deaths} times, last while some of {cells} were computed: "
+                    "out of memory? Try fewer --jobs"
+                ) from None
+
+
+def _side_by_side(
+    missing: dict[Cell, tuple[Any, ...]], compute: Callable[..., Any], split: Split, submit: Callable[..., Future[Any]]
+) -> None:
+    """Compute cells as soon as they may start; each leaves ``missing`` when it has ended."""
+    ready, blocked = split(list(missing), list(missing))
     running: dict[Future[Any], Cell] = {}
-    with _pool(run, min(jobs, len(missing))) as pool:
-        while ready or running:
-            with _deaf():
-                running |= {pool.submit(compute, *calls[cell]): cell for cell in ready}
-            ready = []
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-                missing.remove(running.pop(future))
-                fresh, blocked = split(blocked, missing)
-                ready += fresh
+    while ready or running:
+        running |= {submit(compute, *missing[cell]): cell for cell in ready}
+        ready = []
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+            del missing[running.pop(future)]
+            fresh, blocked = split(blocked, list(missing))
+            ready += fresh
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 
 import numpy as np
@@ -65,22 +67,58 @@ class TestWriting:
         assert [p.name for p in run.cell(CELL).iterdir()] == ["cell.json"]
 
     def test_leftovers_of_a_killed_worker(self, run):
-        aside = run.cell(CELL).with_name(".aside.dssm")
-        aside.mkdir(parents=True)
-        (aside / "half.json").write_text("{")
+        leftovers = [run.cell(CELL).with_name(".aside.dssm.7-ab"), run.work(CELL).with_name(".aside.dssm.7-cd")]
+        for aside in leftovers:
+            aside.mkdir(parents=True)
+            (aside / "half.json").write_text("{")
         with run.writing(CELL) as out:
             assert list(out.iterdir()) == []
             write_json(out / "cell.json", {})
-        aside.mkdir()
         run.tidy()
-        assert not aside.exists()
+        assert not any(aside.exists() for aside in leftovers)
         assert run.done(CELL)
+
+    def test_two_workers_on_one_cell_the_first_stays(self, run):
+        with run.writing(CELL) as slow, run.writing(CELL) as fast:
+            assert slow != fast
+            write_json(fast / "cell.json", {"x": "fast"})
+            write_json(slow / "cell.json", {"x": "slow"})
+        assert read_json(run.cell(CELL) / "cell.json") == {"x": "fast"}
+        assert [p.name for p in run.cell(CELL).parent.iterdir()] == ["dssm"]
+
+    def test_work_files_appear_together(self, run):
+        with run.keeping(CELL) as out:
+            (out / "a").write_text("a")
+            assert not list(run.work(CELL).iterdir())
+            (out / "b").write_text("b")
+        assert sorted(p.name for p in run.work(CELL).iterdir()) == ["a", "b"]
+        with run.keeping(CELL) as out:
+            (out / "c").write_text("c")
+        assert [p.name for p in run.work(CELL).iterdir()] == ["c"]
 
     def test_work_goes_when_the_run_is_finished(self, run):
         (run.work(CELL) / "x").write_text("x")
         run.finish()
-        assert not (run.root / "work").exists()
+        assert sorted(p.name for p in run.root.iterdir()) == ["manifest.json"]
         run.finish()
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, None])
+    def test_a_write_that_fails_is_one_line_with_the_cell_s_own_path(self, run, number):
+        """numpy has no error number for a short write: then it depends on the room that is left."""
+
+        def fail() -> None:
+            with run.writing(CELL) as out:
+                (out / "half.bin").write_bytes(b"x")
+                raise OSError(number, os.strerror(number), str(out / "log.parquet")) if number else OSError("3 of 9")
+
+        full = number in (errno.ENOSPC, errno.EDQUOT)
+        what = os.strerror(number) if number else "3 of 9"
+        mend = "make room and give the same command again, it resumes" if full else "choose another --out"
+        where = run.cell(CELL) / "log.parquet" if number else run.cell(CELL)
+        with pytest.raises(ValueError, match=re.escape(f"{where}: {what}, {mend}") + "$"):
+            fail()
+        assert not run.cell(CELL).exists()
+        assert list(run.cell(CELL).parent.iterdir()) == []
 
 
 class TestOneRunOneDirectory:
@@ -103,6 +141,11 @@ class TestOneRunOneDirectory:
         (tmp_path / "notes").write_text("mine")
         with pytest.raises(ValueError, match="not empty and not a run of ours"):
             RunDirectory(tmp_path, MANIFEST)
+
+    def test_a_run_that_was_killed_at_once_begins_again(self, tmp_path):
+        (tmp_path / "manifest.json.aside").write_text("{")
+        (tmp_path / ".lock").write_text("process 1")
+        assert RunDirectory(tmp_path, MANIFEST).root == tmp_path
 
     def test_a_place_that_cannot_be_written(self, tmp_path):
         (tmp_path / "file").write_text("")

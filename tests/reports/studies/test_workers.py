@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,20 @@ def leave(root: Path, cell: Cell, index: int, needs: Path | None) -> None:
 
 def fail(cell: Cell) -> None:
     raise ValueError(f"{cell.name} failed")
+
+
+def die(root: Path, cell: Cell, *, always: bool = False) -> None:
+    """What a machine out of memory does to a worker: in the middle of a cell, the first time or every time."""
+    with RunDirectory(root, {"identity": {}}).writing(cell) as out:
+        mark = root / f"died-{cell.world}"
+        if cell.name == "first" and (always or not mark.exists()):
+            mark.write_text("")
+            os._exit(9)
+        write_json(out / "cell.json", {})
+
+
+def die_always(root: Path, cell: Cell) -> None:
+    die(root, cell, always=True)
 
 
 def firsts_first(cells, missing):
@@ -53,6 +68,24 @@ def test_the_first_error_ends_all(tmp_path: Path, jobs: int) -> None:
     with pytest.raises(ValueError, match="failed"):
         compute_all(run, {c: (c,) for c in CELLS}, fail, cells=4, ticks=4, jobs=jobs, label="", quiet=True)
     assert not any(run.done(c) for c in CELLS)
+
+
+def test_a_cell_whose_worker_died_is_computed_again(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path, {"identity": {}})
+    calls = {c: (tmp_path, c) for c in CELLS}
+    compute_all(run, calls, die, cells=4, ticks=4, jobs=2, label="", quiet=True, split=firsts_first)
+    assert all(run.done(c) for c in CELLS)
+    assert len(list(tmp_path.glob("died-*"))) == 2
+    assert not list(tmp_path.glob("cells/*/.aside.*"))
+
+
+def test_workers_that_keep_dying_are_one_line(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path, {"identity": {}})
+    said = r"^a worker process died 4 times, last while some of world-1/first were computed: out of memory\? Try fewer"
+    with pytest.raises(ValueError, match=said):
+        compute_all(run, {CELLS[0]: (tmp_path, CELLS[0])}, die_always, cells=4, ticks=4, jobs=2, label="", quiet=True)
+    assert not list(tmp_path.glob("cells/*/.aside.*"))
+    assert not (tmp_path / PROGRESS).exists()
 
 
 def test_nothing_to_do_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""Cells on other machines: a dask.distributed cluster that somebody has started.
+
+Workers read and write the run directory itself, so it must lie on a file system that all share. What a cell leaves does
+not depend on where it was computed; a worker that dies takes its cell with it, and the scheduler gives it to another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 5
+"""Seconds to wait for a scheduler, and as many for its first worker."""
+
+_one_cell = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dask:
+    """A running dask.distributed scheduler.
+
+    Attributes:
+        address: of the scheduler, e.g. ``tcp://10.0.0.1:8786``.
+    """
+
+    address: str
+
+    @contextmanager
+    def submitting(self, root: Path) -> Iterator[Callable[..., Future[Any]]]:
+        """``submit(compute, *arguments)``, which computes on some worker.
+
+        Args:
+            root: the run directory.
+
+        Raises:
+            ValueError: one line, if there is no scheduler, no worker, or a worker that would change the numbers; if
+                workers keep dying on one cell, or the scheduler is lost.
+        """
+        from reports.studies.manifests import made_by
+
+        distributed = _distributed()
+        given = (str((root / "manifest.json").absolute()), made_by())
+        with self._client(distributed) as client:
+            pool = client.get_executor(pure=False)
+            try:
+                yield lambda compute, *arguments: pool.submit(on_worker, compute, arguments, *given)
+            except distributed.KilledWorker as error:
+                n = error.allowed_failures + 1
+                raise ValueError(f"--address {self.address}: {n} workers died on one cell, out of memory?") from None
+            except CancelledError:
+                raise ValueError(
+                    f"--address {self.address}: lost the scheduler; the same command resumes the run"
+                ) from None
+            finally:
+                pool.shutdown(wait=False)
+
+    @contextmanager
+    def _client(self, distributed: Any) -> Iterator[Any]:
+        """A connection with at least one worker behind it, each of which computes one cell at a time."""
+        try:
+            client = distributed.Client(self.address, timeout=PATIENCE, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            said = str(error).splitlines()[0]
+            raise ValueError(f"--address {self.address}: no dask scheduler answers ({said})") from None
+        try:
+            try:
+                client.wait_for_workers(1, timeout=PATIENCE)
+            except TimeoutError:
+                raise ValueError(f"--address {self.address}: the scheduler has no workers") from None
+            for name, worker in client.scheduler_info(n_workers=-1)["workers"].items():
+                if worker["nthreads"] != 1:
+                    raise ValueError(
+                        f"worker {name}: nthreads == {worker['nthreads']}, must be 1, "
+                        "start it with: dask worker --nthreads 1"
+                    )
+            yield client
+        finally:
+            client.close(timeout=PATIENCE)
+
+
+def on_worker(compute: Callable[..., Any], arguments: tuple[Any, ...], manifest: str, made: dict[str, Any]) -> Any:
+    """Compute one cell on a worker, if it has the run's directory and code.
+
+    Raises:
+        ValueError: one line, if it has not.
+    """
+    from reports.studies.manifests import made_by
+
+    if not Path(manifest).exists():
+        raise ValueError(f"{manifest}: not there for the dask workers, --out must be on a file system that all share")
+    if made_by() != made:
+        raise ValueError(f"a dask worker has {made_by()}, must have {made}")
+    # Threads of one process would set each other's number of threads.
+    with _one_cell:
+        return compute(*arguments)
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        raise ValueError("--engine dask: it is not installed, run: pip install 'cs3-bench[dask]'") from None
+    return distributed
+
+
+__all__ = ["Dask", "on_worker"]
