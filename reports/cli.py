@@ -17,8 +17,8 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
 
 from reports import cli_ablation, cli_lab, cli_runs
 from reports.cli_arena import arena, draw
-from reports.cli_growth import growth
 from reports.cli_engine import with_engine
+from reports.cli_growth import growth
 from reports.cli_late import late
 from reports.cli_latency import latency
 from reports.gate.command import gate
