@@ -76,7 +76,7 @@ def one_size(config: GrowthConfig, dial: Dial, times: int) -> dict[str, Any]:
         ``size``, ``bytes`` (peak), ``build_seconds``, ``requests_per_second`` (CPU time).
     """
     scenario = load(config.scenario, small=config.small)
-    grown = {dial: times * getattr(scenario.world, dial)}
+    grown: dict[str, Any] = {dial: times * getattr(scenario.world, dial)}
     world = scenario.world.model_copy(update=grown)
     traffic = scenario.traffic.model_copy(update={"requests_per_day": config.requests})
     market = scenario.market.model_copy(update={"traffic": traffic})
