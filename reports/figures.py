@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports import wording
+from reports.segment_figures import segments
 from reports.strokes import (
     BETTER,
     GRID,
@@ -465,6 +466,7 @@ def drawable(results: Record, timing: Record) -> dict[str, Callable[[], Figure]]
     )
     every: list[tuple[Any, Callable[..., Figure], tuple[Record, ...]]] = [
         (results.get("metrics"), forest, (results,)),
+        (results.get("segments"), segments, (results,)),
         ((results.get("per_day") or {}).get("day"), per_day, (results,)),
         (has_rows(results, "ladder"), ladder, (results,)),
         (by_arm(results, "funnel"), funnel, (results,)),
@@ -545,6 +547,7 @@ __all__ = [
     "references",
     "revenue_per_1000",
     "save",
+    "segments",
     "style",
     "styled",
     "told_apart",

@@ -40,6 +40,7 @@ from reports.parts import (
     table,
     worlds,
 )
+from reports.segment_sections import guardrails, segments
 
 Record = Mapping[str, Any]
 
@@ -561,6 +562,8 @@ def build(results: Record, timing: Record, manifest: Record, drawn: Iterable[str
     every = [
         metrics(results) if results.get("metrics") else None,
         forest(results) if "forest" in has else None,
+        guardrails(results) if results.get("guardrails") else None,
+        segments(results) if "segments" in has else None,
         per_day(results) if "per_day" in has else None,
         ladder(results) if "ladder" in has else None,
         funnel(results) if "funnel" in has else None,

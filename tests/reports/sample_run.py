@@ -67,6 +67,19 @@ def _bins(tilt: float) -> dict[str, Any]:
     }
 
 
+def _segment(segment, label, who, measure, name, better, control, treatment, half, p, q) -> dict[str, Any]:
+    row = _metric(label, "currency", "ratio", better, False, control, treatment, half, p, None)
+    head = {"segment": segment, "who": who, "measure": measure, "measure_label": name}
+    return head | row | {"q": q, "members": 812.4, "rows": [41_250.0, 41_803.6]}
+
+
+def _guardrail(metric, label, kind, better, control, treatment, half, margin, state) -> dict[str, Any]:
+    row = _metric(label, "", kind, better, False, control, treatment, half, None, None)
+    kept = ("label", "unit", "kind", "better", "control", "treatment", "rel_effect", "effect", "ci", "n_worlds")
+    head = {"metric": metric, "decides": margin is not None, "margin": margin, "state": state}
+    return head | {key: row[key] for key in kept}
+
+
 def results() -> dict[str, Any]:
     """results.json of a made-up `dssm` against `dssm+cs3`."""
     return {
@@ -122,6 +135,27 @@ def results() -> dict[str, Any]:
                 "Retriever logloss", "nats", "difference", "lower", False, 0.2514, 0.2489, 0.0009, 0.0009, None
             ),
         },
+        "guardrails": [
+            _guardrail("surplus", "Advertiser surplus", "ratio", "higher", 55_012.0, 54_820.0, 0.021, 0.02, "holds"),
+            _guardrail(
+                "cold_users", "Revenue from cold users", "ratio", "higher", 9_800.0, 9_310.0, 0.01, 0.02, "broken"
+            ),
+            _guardrail("exposure_gini", "Gini of impressions", "difference", "lower", 0.61, 0.66, 0.02, None, "harmed"),
+        ],
+        "segments": [
+            _segment("cold_users", "Cold users", "fewer than 10 impressions", *measure)
+            for measure in (
+                ("expected_revenue", "Revenue, expected", "higher", 9_800.0, 9_310.0, 0.01, 0.0002, 0.0008),
+                ("expected_clicks", "Clicks, expected", "higher", 2_410.0, 2_440.0, 0.03, 0.31, 0.41),
+            )
+        ]
+        + [
+            _segment("new_ads", "New ads", "start after the burn-in", *measure)
+            for measure in (
+                ("expected_revenue", "Revenue, expected", "higher", 1_204.0, 1_290.0, 0.09, 0.09, 0.18),
+                ("impressions", "Impressions", "none", 8_120.0, 8_090.0, 0.02, 0.62, 0.62),
+            )
+        ],
         "per_day": {
             "day": [1, 2, 3, 4],
             "lift": [0.013, 0.027, 0.031, 0.029],

@@ -9,6 +9,7 @@ from tests.reports import sample_run
 
 NAMES = [
     "forest",
+    "segments",
     "per_day",
     "ladder",
     "funnel",
@@ -21,6 +22,7 @@ NAMES = [
 ]
 NEEDS = {
     "forest": "metrics",
+    "segments": "segments",
     "per_day": "per_day",
     "ladder": "ladder",
     "funnel": "funnel",

@@ -11,6 +11,8 @@ from tests.reports import sample_run
 ORDER = [
     "metrics",
     "forest",
+    "guardrails",
+    "segments",
     "per-day",
     "ladder",
     "funnel",
@@ -88,9 +90,9 @@ def test_verdict_comes_first_and_sections_follow_in_order(run):
 def test_every_figure_stands_inline_with_a_label_a_caption_and_its_numbers(run):
     _, text = run
     found = outline(text)
-    assert found.tags.count("svg") == found.tags.count("figure") == found.tags.count("figcaption") == 10
+    assert found.tags.count("svg") == found.tags.count("figure") == found.tags.count("figcaption") == 11
     labels = [value for name, value in found.attributes if name == "aria-label"]
-    assert sum(len(label) > 20 for label in labels) == 10
+    assert sum(len(label) > 20 for label in labels) == 11
     assert found.tags.count("details") >= 10
 
 
