@@ -18,5 +18,6 @@ Reading order:
 6. ``ranker`` trains and serves any ranker online; ``network`` is what it asks of one and the top that all share, and
    ``crosses`` the features that only rankers see. ``dnn`` first; ``din`` and ``bst`` attend to the history, ``dcnv2``
    and ``eulernet`` (over ``buckets``) cross the features.
-7. ``rowwise_adagrad``: the optimiser of the embedding tables. ``rectifier``: ReLU that spares memory on the way back.
+7. ``serving``: a published retriever frozen into a request server, without the simulator's overhead.
+8. ``rowwise_adagrad``: the optimiser of the embedding tables. ``rectifier``: ReLU that spares memory on the way back.
 """

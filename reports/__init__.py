@@ -8,11 +8,12 @@ Reading order:
 3. ``studies``: one question, one file.
 4. ``figures`` and ``page`` (with ``sections`` and ``wording``): results in, pictures and one HTML file out; the same
    of a replayed log: ``offline_figures``, ``offline_page``, ``offline_sections``; ``published``: the paper's figures;
-   of late interaction at scale: ``late_figures``, ``late_page``.
+   of late interaction at scale: ``late_figures``, ``late_page``; the same of the other studies, by their names:
+   ``arena_*``, ``ablation_*``, ``lab_*``, ``latency_*``.
 5. ``gate``: has anything become slower than at another revision? With the registry of benchmarks.
 6. ``runs``: ``load_run``, a finished run in a notebook, with ``kinds`` (what is known of each kind of run) and
    ``run_tables``; ``inventory``: the runs of a folder; ``comparison``: several runs beside each other.
-7. ``cli``: ``cs3bench``.
+7. ``cli``: ``cs3bench``, its commands in ``cli_*``; ``reference``: the pages that are made from them.
 """
 
 from __future__ import annotations
