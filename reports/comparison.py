@@ -91,8 +91,7 @@ def compare(paths: Sequence[Path], metric: str | None = None, arms: Sequence[str
     if chosen not in common:
         raise ValueError(f"--metric {chosen}: not in every run{nearest(chosen, common)}")
     told = tuple(
-        {"name": name, "kind": run.kind, "command": str(run.manifest.get("command") or "")}
-        for name, run in zip(names, runs, strict=True)
+        {"name": name, "kind": run.kind, "command": run.command} for name, run in zip(names, runs, strict=True)
     )
     return Comparison(chosen, tuple(common), tuple(kept), told, tuple(differences(names, runs)))
 
@@ -253,7 +252,7 @@ def differences(names: Sequence[str], runs: Sequence[Run]) -> list[str]:
     """
     facts = [_facts(run) for run in runs]
     found = [_told(field, names, facts) for field in dict.fromkeys(key for one in facts for key in one)]
-    configs = [_flat(run.manifest.get("config") or {}) for run in runs]
+    configs = [_flat(run.manifest.get("config") or run.results.get("config") or {}) for run in runs]
     if len({run.kind for run in runs}) == 1:
         fields = [key for key in dict.fromkeys(k for one in configs for k in one) if _differs(key, configs)]
         told = [key for key in fields if key not in COVERED]

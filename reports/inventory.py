@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reports.kinds import FILES, KINDS
-from reports.runs import load_run
+from reports.runs import cells_of, load_run
 from simulator.experiment import read_json
 
 Record = Mapping[str, Any]
 PROGRESS = "progress.bin"
-"""There while a run is at work, and after it was cut off: eight bytes for each cell of the study."""
+"""There while a run is at work, and after it was killed: eight bytes for each cell of the study."""
 UNREADABLE = "unreadable"
 
 
@@ -74,7 +74,7 @@ def is_run(folder: Path) -> bool:
 
 def entry(root: Path) -> Entry:
     """One run's line; never an exception for what is wrong inside it."""
-    cells = sum(1 for _ in root.glob("**/cells/*/*/cell.json"))
+    cells = len(cells_of(root))
     manifest: Record = {}
     word = ""
     try:
@@ -115,11 +115,16 @@ def _under_way(root: Path) -> bool:
 
 
 def _planned(root: Path, kind: str, manifest: Record) -> int | None:
-    """Cells of the study: the progress file has a place for each. Of several levels, all are as large as the first."""
+    """Cells of the study: the progress file has a place for each, else as its manifest says.
+
+    Of several levels, all are as large as the largest one that has begun.
+    """
     levels = KINDS[kind].levels if kind in KINDS else ""
     if not levels:
+        from reports.studies.planned import planned_cells
+
         path = root / PROGRESS
-        return path.stat().st_size // 8 if path.exists() else None
+        return path.stat().st_size // 8 if path.exists() else planned_cells(kind, manifest.get("identity") or {})
     found = [_level(path) for path in sorted(root.glob(levels)) if (path / "manifest.json").exists()]
     values = (manifest.get("identity") or {}).get("values")
     if not found or not values:
@@ -129,7 +134,7 @@ def _planned(root: Path, kind: str, manifest: Record) -> int | None:
 
 def _level(root: Path) -> int:
     path = root / PROGRESS
-    return path.stat().st_size // 8 if path.exists() else sum(1 for _ in root.glob("cells/*/*/cell.json"))
+    return path.stat().st_size // 8 if path.exists() else len(cells_of(root))
 
 
 def _scenario(results: Record, manifest: Record) -> str:

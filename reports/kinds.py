@@ -173,6 +173,11 @@ def _latency_said(results: Record) -> Said:
     return Said("", f"QPS against {base}, {most:,} ads: {', '.join(changes)}." if changes else "")
 
 
+def _growth_said(results: Record) -> Said:
+    grown = [f"{dial} to the power {fit['last_exponent']:.2f}" for dial, fit in results["fits"].items()]
+    return Said("", f"Memory grows with {', '.join(grown)}.")
+
+
 def _tune_said(results: Record) -> Said:
     return Said("", f"Settings of {len(results['models'])} models, {results['budget']} points each.")
 
@@ -188,7 +193,9 @@ KINDS: Mapping[str, Kind] = {
     "sensitivity": Kind(figures=_sensitivity_figures, said=_sensitivity_said, levels="levels/*/"),
     "late": Kind(figures=_late_figures),
     "latency": Kind(schema=None, figures=_latency_figures, said=_latency_said),
+    "growth": Kind(schema=None, said=_growth_said),
     "tune": Kind(file="tuning.json", said=_tune_said),
+    "market-tune": Kind(file="tuning.json", said=_tune_said),
 }
 """Kind of run -> what is known of it."""
 

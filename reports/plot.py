@@ -25,12 +25,13 @@ UNDATED: dict[str, dict[str, Any]] = {
 FONTS: dict[Any, Any] = {"svg.fonttype": "path", "pdf.fonttype": 42}
 
 
-def published(figure: Figure, form: str) -> bytes:
+def published(figure: Figure, form: str, dpi: int = DPI) -> bytes:
     """The figure on white as the bytes of a file.
 
     Args:
         figure: as `load_run(path).figures.NAME()` returns it.
         form: "png", "svg" or "pdf".
+        dpi: dots an inch of a "png".
 
     Raises:
         ValueError: for another format.
@@ -44,7 +45,7 @@ def published(figure: Figure, form: str) -> bytes:
         figure.savefig(
             held,
             format=form,
-            dpi=DPI,
+            dpi=dpi,
             facecolor=PAPER,
             metadata=UNDATED[form],
             bbox_inches="tight",

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.runs import cells_of
 from simulator.experiment import read_json
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _latency_by_k(run: Run) -> list[Row]:
 
 def _daily(run: Run) -> Iterator[Row]:
     """The account of every day of every cell."""
-    for path in sorted(_cells(run)):
+    for path in cells_of(run.root):
         if (path / "log.parquet").exists():
             for day, account in enumerate(read_json(path / "cell.json").get("days") or (), 1):
                 yield {**_cell(run, path), "day": day, **flat(account)}
@@ -372,8 +373,15 @@ def _serving(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
     return {
         **{key: partial(_each, rows) for key, rows in listed.items()},
         "open": lambda: [flat(point, arm=arm) for arm, one in r["open"]["arms"].items() for point in one["points"]],
+        "growth": lambda: [
+            flat(point, dial=one["dial"], arm=one["arm"]) for one in r.get("growth") or () for point in one["points"]
+        ],
         "cost": lambda: _records(r["arms"]),
     }
+
+
+def _growth(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
+    return {"sizes": lambda: _each(run.results["rows"]), "fits": lambda: _records(run.results["fits"], "dial")}
 
 
 def _tune(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
@@ -391,7 +399,9 @@ TABLES: Mapping[str, Callable[[Any], dict[str, Callable[[], Iterable[Row]]]]] = 
     "sensitivity": _sensitivity,
     "late": _late,
     "latency": _serving,
+    "growth": _growth,
     "tune": _tune,
+    "market-tune": _tune,
 }
 """Kind of run -> its tables by name, each made when it is asked for."""
 
@@ -399,12 +409,8 @@ TABLES: Mapping[str, Callable[[Any], dict[str, Callable[[], Iterable[Row]]]]] = 
 # --- the cells ------------------------------------------------------------------------------------------------------
 
 
-def _cells(run: Run) -> list[Path]:
-    return [path.parent for path in run.root.glob("**/cells/*/*/cell.json")]
-
-
 def _files(run: Run, name: str) -> Iterator[Path]:
-    return (path / name for path in sorted(_cells(run)) if (path / name).exists())
+    return (path / name for path in cells_of(run.root) if (path / name).exists())
 
 
 def _cell(run: Run, path: Path) -> Row:

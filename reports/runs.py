@@ -48,6 +48,15 @@ class Run:
         return self.root / KINDS[self.kind].file
 
     @property
+    def command(self) -> str:
+        """What was typed; of a run of several levels without a manifest of its own, as they say; "" if none does."""
+        found = self.manifest.get("command") or self.results.get("command")
+        pattern = KINDS[self.kind].levels
+        for path in sorted(self.root.glob(f"{pattern}manifest.json")) if pattern and not found else ():
+            found = found or read_json(path).get("command")
+        return str(found or "")
+
+    @property
     def verdict(self) -> Said:
         """What the run found: the word of an A/B test's rule, if it has one, and a sentence."""
         said = KINDS[self.kind].said
@@ -157,6 +166,11 @@ class Figures:
 
         return on_paper
 
+    def says(self, name: str) -> str:
+        """What a figure shows, in the words of the function that draws it."""
+        draw = self._draw[name]
+        return " ".join((getattr(draw, "func", draw).__doc__ or "").split("\n\n")[0].split())
+
     def __getattr__(self, name: str) -> Callable[[], Figure]:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -222,6 +236,13 @@ def kind_of(file: Path, results: Record, manifest: Record) -> tuple[str, Kind]:
     return name, kind
 
 
+def cells_of(root: Path) -> list[Path]:
+    """Directories of the complete cells of a run and of the runs inside it, in order of their paths."""
+    levels = {kind.levels for kind in KINDS.values() if kind.levels != "*/" or not (root / "manifest.json").exists()}
+    found = {path.parent for above in levels | {""} for path in root.glob(f"{above}cells/*/*/cell.json")}
+    return sorted(cell for cell in found if not cell.name.startswith("."))  # a dot: still being written
+
+
 def _layout(root: Path, manifest: Record) -> None:
     if manifest and manifest.get("schema") != SCHEMA:
         raise ValueError(f"{root / 'manifest.json'}: {_other_schema(manifest.get('schema'), SCHEMA, manifest)}")
@@ -238,7 +259,7 @@ def _other_schema(found: Any, reads: int, manifest: Record) -> str:
 def _unfinished(root: Path, manifest: Record) -> ValueError:
     if not manifest:
         return ValueError(f"{root}: not a run directory, it holds no manifest.json and none of {', '.join(FILES)}")
-    cells = sum(1 for _ in root.glob("**/cells/*/*/cell.json"))
+    cells = len(cells_of(root))
     return ValueError(f"{root}: not finished ({cells} cells), resume it: {manifest.get('command')}")
 
 
@@ -246,4 +267,4 @@ def _lacks(file: Path, error: Exception) -> ValueError:
     return ValueError(f"{file}: damaged or incomplete ({type(error).__name__}: {error})")
 
 
-__all__ = ["BACKENDS", "Figures", "Run", "kind_of", "load_run"]
+__all__ = ["BACKENDS", "Figures", "Run", "cells_of", "kind_of", "load_run"]

@@ -7,12 +7,19 @@ from pathlib import Path
 import pyarrow as pa
 
 from reports import load_run
+from tests.reports.schema_doc import disagreements, keys_of, unknown_files
 
 
 def check_run(root: Path, kind: str, *tables: str) -> None:
-    """The run is read, every table is a data frame, and its figures are those that its page drew."""
+    """The run is read and documented, every table is a data frame, and its figures are those that its page drew."""
     run = load_run(root)
     assert run.kind == kind
+    assert disagreements(run.results, keys_of("tune" if kind == "market-tune" else kind, "results.json")) == []
+    if run.timing:
+        assert disagreements(run.timing, keys_of("lab" if kind == "power" else kind, "timing.json")) == []
+    if run.manifest:
+        assert disagreements(run.manifest, keys_of("manifest.json", "manifest.json")) == []
+    assert unknown_files(root) == []
     assert set(tables) <= set(run.tables)
     for name in run.tables:
         table = run.table(name)

@@ -45,6 +45,9 @@ def test_each_run_has_its_line(folder):
     cut = found["cut-off"]
     assert (cut.state, cut.cells, cut.of) == ("incomplete", tiny.cells - 2, 9)
     assert "cs3bench" in cut.text
+    (folder / "cut-off" / "progress.bin").unlink()
+    (again,) = inventory(folder / "cut-off")
+    assert again.of == tiny.cells, "as its manifest says"
     assert found["late"].state == "incomplete"
     assert found["damaged"].state == found["old"].state == "unreadable"
     assert found["damaged"].text.startswith("results.json: not a readable JSON file")
