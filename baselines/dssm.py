@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from baselines.assembly import assembled, hands_over, single_vector
@@ -19,6 +20,7 @@ from baselines.extras import Extras
 from baselines.features import FieldEmbedding, Fields, SideInput, mlp
 from baselines.score import Cosine
 from baselines.tower import Tower, TowerConfig, TowerRetriever, TwoTower, widen_first, with_extras
+from baselines.unit import unit
 from simulator.keyed_random import subseed
 from simulator.plugins import takes
 from simulator.records import Catalog
@@ -56,14 +58,17 @@ class DssmTower(Tower):
 
     def forward(self, x: SideInput, extras: Tensor | None, rows: Tensor | None = None) -> Tensor:
         """Unit vectors [B, d]; ``rows`` as in :class:`FieldEmbedding`."""
-        inputs = with_extras(self.embedding(x, rows), extras)
-        return nn.functional.normalize(self.layers(inputs), dim=1, eps=1e-8)
+        learned = self.embedding.learned(x, rows)
+        constant = with_extras(x.dense, extras)
+        if torch.is_grad_enabled():
+            return unit(self.layers(learned, constant))
+        return unit(self.layers(torch.cat([learned, constant], dim=1)))
 
 
 def side_widths(catalog: Catalog, config: TowerConfig) -> tuple[int, int]:
     """Input widths of the user tower and of the item tower, without extras."""
     fields, e, counted = Fields(catalog), config.embedding, config.counters
-    user = e * (fields.user_fields + 2) + fields.user_dense + (3 + 2 * catalog.categories) * counted
+    user = e * (fields.user_fields + fields.pooled) + fields.user_dense + (3 + 2 * catalog.categories) * counted
     return user, e * fields.ad_fields + fields.ad_dense + COUNTERS_AD * counted
 
 

@@ -144,7 +144,7 @@ class Euler(Network):
         self.offsets = [0, rows[0], rows[0] + rows[1]]
         self.buckets = nn.Parameter(torch.randn(sum(rows), e) * 0.05)
         # the user's fields and the two of the history
-        users = fields.user_fields + 2 + self.user_buckets.columns
+        users = fields.user_fields + fields.pooled + self.user_buckets.columns
         ads = fields.ad_fields + self.ad_buckets.columns
         self.firsts = [0, users, users + ads]
         m = users + ads + HASHED + 1 + DENSE

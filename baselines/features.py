@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from baselines.dropout import KeyedDropout
 from baselines.rectifier import Rectifier
+from baselines.stack import Stack
 from simulator.keyed_random import subseed
 from simulator.records import Catalog, Floats, Impressions, Keys, Requests
 
@@ -73,6 +74,8 @@ class Fields:
         self._item_rows = np.concatenate([item_rows, np.zeros((1, 2), dtype=np.int64)]).T.copy()
         self.user_fields = users.shape[1] + len(catalog.context)
         self.ad_fields = ads.shape[1]
+        self.pooled = 2 if catalog.history.items.shape[2] else 0
+        """Embeddings of the pooled history: of its ads and of their categories; none where no history is known."""
         self.user_dense = catalog.users.dense.shape[1]
         self.ad_dense = catalog.ads.dense.shape[1]
 
@@ -126,18 +129,21 @@ class FieldEmbedding(nn.Module):
         Returns:
             [B, F * e + (2 e with a history) + D].
         """
+        return torch.cat([self.learned(x, rows), x.dense], dim=1)
+
+    def learned(self, x: SideInput, rows: Tensor | None = None) -> Tensor:
+        """``forward`` without the dense features, which need no gradient -> [B, F * e + (2 e with a history)]."""
         table = self.table if rows is None else rows
-        parts = [looked_up(table, x.codes).flatten(1)]
-        if x.bags is not None:
-            parts.append(pooled(table, x.bags).flatten(1))
-        parts.append(x.dense)
-        return torch.cat(parts, dim=1)
+        own = looked_up(table, x.codes).flatten(1)
+        if x.bags is None or not x.bags.shape[2]:
+            return own
+        return torch.cat([own, pooled(table, x.bags).flatten(1)], dim=1)
 
     def by_field(self, x: SideInput, rows: Tensor | None = None) -> Tensor:
         """The embeddings alone, the pooled history's two last -> [B, F or F + 2, e]; arguments as of ``forward``."""
         table = self.table if rows is None else rows
         own = looked_up(table, x.codes)
-        return own if x.bags is None else torch.cat([own, pooled(table, x.bags)], dim=1)
+        return torch.cat([own, pooled(table, x.bags)], dim=1) if x.bags is not None and x.bags.shape[2] else own
 
 
 def looked_up(table: Tensor, codes: Tensor) -> Tensor:
@@ -152,7 +158,7 @@ def pooled(table: Tensor, bags: Tensor) -> Tensor:
     return looked_up(table, bags).sum(dim=2) / length
 
 
-def mlp(widths: list[int], dropout: float = 0.0, seed: int = 0) -> nn.Sequential:
+def mlp(widths: list[int], dropout: float = 0.0, seed: int = 0) -> Stack:
     """Linear-ReLU-(dropout)-...-Linear through ``widths``; neither after the last. ``seed`` is the masks'."""
     layers: list[nn.Module] = []
     for i, (n_in, n_out) in enumerate(pairwise(widths)):
@@ -161,7 +167,7 @@ def mlp(widths: list[int], dropout: float = 0.0, seed: int = 0) -> nn.Sequential
             layers.append(Rectifier())
             if dropout:
                 layers.append(KeyedDropout(dropout, subseed(seed, f"dropout {i}")))
-    return nn.Sequential(*layers)
+    return Stack(*layers)
 
 
 def widened(linear: nn.Linear, extra: int) -> nn.Linear:

@@ -218,7 +218,8 @@ def inttower(
 
     def build(embedding: FieldEmbedding, fields: Fields) -> TwoTower:
         # The pooled history is two fields of the user: its ads and their categories.
-        sides = (("user", fields.user_fields + 2, user_in, len(config.hidden)), ("item", fields.ad_fields, item_in, 1))
+        user_fields = fields.user_fields + fields.pooled
+        sides = (("user", user_fields, user_in, len(config.hidden)), ("item", fields.ad_fields, item_in, 1))
         user, item = (
             IntTowerSide(embedding, n, width_in, layers, config, subseed(seed, f"{side} tower dropout"))
             for side, n, width_in, layers in sides

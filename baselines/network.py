@@ -153,7 +153,7 @@ class Network(nn.Module, ABC):
         e = config.embedding
         self.embedding = FieldEmbedding(fields.rows, e)
         self.crosses = FieldEmbedding(Crosses.rows(catalog), e)
-        self.user_in = e * (fields.user_fields + 2) + user_dense
+        self.user_in = e * (fields.user_fields + fields.pooled) + user_dense
         """Width of what ``embedding`` returns of a user's side."""
         self.ad_in = e * fields.ad_fields + ad_dense
         """Width of what ``embedding`` returns of an ad's side."""

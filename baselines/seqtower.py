@@ -252,9 +252,10 @@ def seqtower(
     user_in, item_in = side_widths(catalog, config)
     length = min(config.length, catalog.history.items.shape[2])
 
-    def build(embedding: FieldEmbedding, _: Fields) -> TwoTower:
-        # The pooled history is not among the inputs: 2 e less than `dssm` reads.
-        profile, seeds = user_in - 2 * config.embedding, [subseed(seed, f"{x} tower dropout") for x in ("user", "item")]
+    def build(embedding: FieldEmbedding, fields: Fields) -> TwoTower:
+        # The pooled history is not among the inputs: less than `dssm` reads.
+        profile = user_in - fields.pooled * config.embedding
+        seeds = [subseed(seed, f"{x} tower dropout") for x in ("user", "item")]
         user = SeqTower(embedding, profile, length, config, seeds[0])
         item = DssmTower(embedding, item_in, config.hidden, config.width, config.dropout, seeds[1])
         return TwoTower(user, item, Cosine(config.width), gain=config.gain, base_ctr=catalog.base_ctr)

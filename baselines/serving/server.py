@@ -170,8 +170,9 @@ def _as_layers(retriever: TowerRetriever, counters: Counters | None, rows: Fetch
         assert x.bags is not None
         R, bags = len(x.codes), x.bags.numpy()
         known = np.maximum(np.count_nonzero(bags, axis=2), 1).astype(np.float32)
-        pooled = table.take(bags, axis=0).sum(axis=2) / known[..., None]
-        parts = [table.take(x.codes.numpy(), axis=0).reshape(R, -1), pooled.reshape(R, -1), x.dense.numpy()]
+        pooled = table.take(bags, axis=0).sum(axis=2)[:, : fields.pooled] / known[:, : fields.pooled, None]
+        history = pooled.reshape(R, fields.pooled * table.shape[1])
+        parts = [table.take(x.codes.numpy(), axis=0).reshape(R, -1), history, x.dense.numpy()]
         if rows is not None:
             parts.append(rows(events.user))
         return np.concatenate(parts, axis=1)
