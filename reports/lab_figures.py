@@ -102,10 +102,52 @@ def contamination(results: Record) -> Figure:
     return figure
 
 
+def looked_at(results: Record) -> list[tuple[str, Record]]:
+    """Titles and first looks to draw: the user split at the loosest and the tightest level, else what there is."""
+    found = []
+    for name, meter in results["meters"].items():
+        levels = [one for one in meter["levels"] if one.get("looks")]
+        for one in levels[:1] + levels[1:][-1:]:
+            first = next((row for row in one["looks"] if row["design"] == "user_split"), one["looks"][0])
+            bound = wording.percent(one["bound"], sign=False)
+            found.append((f"{name}, {bound} of spend bound", first["shown"]))
+    return found
+
+
+@styled
+def looks(results: Record) -> Figure:
+    """Cumulative lift by look with its plain interval, the always-valid band, and the true effect as a line."""
+    shown = looked_at(results)
+    figure, axes = canvas(3.0, columns=len(shown))
+    for ax, (title, one) in zip(axes, shown, strict=True):
+        effect, plain, band = (floats(one[key]) for key in ("effect", "plain", "band"))
+        x = np.arange(1, effect.size + 1)
+        for half, mark, label in ((band, MARKS[0], "always valid"), (plain, MARKS[1], "plain 95%")):
+            ax.fill_between(
+                x, np.expm1(effect - half), np.expm1(effect + half), color=mark.colour, alpha=0.18, lw=0, label=label
+            )
+        ax.plot(x, np.expm1(effect), color=MARKS[1].colour, marker=MARKS[1].marker, ms=3.5, label="estimate so far")
+        ax.axhline(np.expm1(one["truth"]), color=MUTED, ls="--", lw=1.2, label="the truth")
+        ax.set_title(title, fontsize=9)
+        ax.set_xlabel("Look")
+        # The first looks know next to nothing: their bands may leave the picture.
+        late = slice(effect.size // 2, None)
+        ends = np.expm1(np.concatenate([effect[late] - band[late], effect[late] + band[late], [one["truth"], 0.05]]))
+        reach = np.nanmax(np.abs(ends[np.isfinite(ends)]))
+        ax.set_ylim(-1.1 * reach, 1.1 * reach)
+        whole_days(ax, x)
+        percent_axis(ax.yaxis)
+        ax.grid()
+    axes[0].set_ylabel("Cumulative lift of revenue")
+    legend(figure, axes[0])
+    return figure
+
+
 def drawable(results: Record) -> dict[str, Callable[[], Figure]]:
     """The figures that this run has numbers for, by name, in the page's order."""
     every = {"interference": interference, "contamination": contamination}
-    return {name: functools.partial(draw, results) for name, draw in every.items() if name in results["meters"]}
+    found = {name: functools.partial(draw, results) for name, draw in every.items() if name in results["meters"]}
+    return found | ({"looks": functools.partial(looks, results)} if looked_at(results) else {})
 
 
 def draw_all(figures: Mapping[str, Callable[[], Figure]], out: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ WHAT = {
 def build(results: Record, timing: Record, manifest: Record, drawn: Mapping[str, str]) -> list[Section]:
     """The page's sections, in order."""
     found = [meter(results, name, drawn) for name in WHAT if name in results["meters"]]
-    return [*found, appendix(results, timing, manifest)]
+    return [*found, *looks(results, drawn), appendix(results, timing, manifest)]
 
 
 def headline(results: Record) -> str:
@@ -104,6 +104,47 @@ def _share(value: Any) -> str:
 def _rounded(value: Any) -> str:
     """Two significant digits: more would be luck."""
     return wording.number(float(f"{value:.2g}")) if wording.known(value) else wording.MISSING
+
+
+def looks(results: Record, drawn: Mapping[str, str]) -> list[Section]:
+    """What looking before the end does to users' designs, and what the always-valid answers cost."""
+    rows = []
+    for name, found in results["meters"].items():
+        for one in found["levels"]:
+            for row in one.get("looks") or ():
+                shares = [
+                    f"{_share(row[key]['value'])} {_ends_of(row[key])}" for key in ("at_the_end", "ever", "band_ever")
+                ]
+                stopped = f"{_share(row['stopped']['value'])} {_ends_of(row['stopped'])}"
+                at = wording.MISSING if row["mean_look"] is None else f"{row['mean_look']:.1f} of {row['looks']}"
+                wrong = wording.MISSING if row["wrong_sign"] is None else _share(row["wrong_sign"])
+                rows.append(
+                    [name, _share(one["bound"]), row["design"], _share(row["share"]), row["training"], *shares,
+                     stopped, at, wrong]
+                )  # fmt: skip
+    if not rows:
+        return []
+    columns = (
+        "Meter", "Spend bound", "Design", "Share", "Learns from", "95% interval misses the truth at the end",
+        "... at any look", "Always-valid band ever misses", "Stopped by always-valid p", "At look", "Wrong sign then",
+    )  # fmt: skip
+    part = Section(
+        key="looks",
+        title="Looking before the end",
+        figure="looks" if "looks" in drawn else "",
+        alt="Cumulative lift of a user split at every look with its plain 95% interval and always-valid band, and the "
+        "true effect as a line.",
+        caption="Shares of worlds with 95% Wilson intervals. The truth is that of the whole test. An honest interval "
+        "misses in 5% at the end and in more at any of many looks; a band that is valid at all looks misses in at most "
+        "5% where the design has no bias. A design with a bias misses whatever the statistics. Picture: the first "
+        "world, the first share.",
+        tables=(table("", columns, rows, shown=True),),
+    )
+    return [part]
+
+
+def _ends_of(share: Record) -> str:
+    return wording.span((share["lo"], share["hi"]), _share)
 
 
 def power(results: Record, drawn: Mapping[str, str]) -> Section:

@@ -23,6 +23,7 @@ from reports.estimators import SRM_ALARM, quality
 from reports.statistics import paired_lift
 from reports.studies.engines import Dask
 from reports.studies.live import LabTask, Live, compute, ticks
+from reports.studies.looks import guarded, judged
 from reports.studies.manifests import made_by, manifest
 from reports.studies.twins import facts_of
 from reports.studies.workers import compute_all
@@ -41,6 +42,8 @@ LEARNING = ("dssm-bare", "dssm")
 TIGHTNESS = (1e9, 60.0, 15.0)
 """Default levels of ``world.budget_clicks``: median daily budget of a campaign, in clicks."""
 SHARES = (0.5, 0.1)
+VARIANTS = ("plain", "cuped", "winsorised")
+"""Estimators of a design; all but the plain one are of users."""
 TRAININGS: tuple[Training, ...] = ("own", "pooled", "weighted")
 BLOCK = 3600
 POINT = 0.01
@@ -254,7 +257,7 @@ def level(cells: Sequence[Facts], lives: Sequence[Live]) -> dict[str, Any]:
         }
     ]
     for live in lives:
-        for variant in ("plain", "cuped"):
+        for variant in VARIANTS:
             found = [_estimate(one, live, variant) for one in cells]
             if all(one is not None for one in found):
                 rows.append(_row(live, variant, [one for one in found if one], cells, truth.per_world, best, requests))
@@ -268,12 +271,25 @@ def level(cells: Sequence[Facts], lives: Sequence[Live]) -> dict[str, Any]:
         },
         "rows": rows,
         "srm_alarms": _alarms(cells, lives),
+        "looks": [_looked(live, cells, log_truth) for live in lives if "looks" in cells[0]["live"][live.key]],
+    }
+
+
+def _looked(live: Live, cells: Sequence[Facts], truth: Any) -> dict[str, Any]:
+    """What looking before the end does to a design of users; the first world's looks for a picture."""
+    worlds = [guarded(one["live"][live.key]["looks"], one["requests"]) for one in cells]
+    return {
+        "design": live.design.name,
+        "share": live.design.share,
+        "training": live.training,
+        **judged(worlds, truth),
+        "shown": {"world": cells[0]["world"], "truth": float(truth[0]), **worlds[0]},
     }
 
 
 def _estimate(facts: Facts, live: Live, variant: str) -> Mapping[str, float | None] | None:
     one = facts["live"][live.key]
-    found: Mapping[str, float | None] | None = one["by_day"][-1] if variant == "plain" else one.get("cuped")
+    found: Mapping[str, float | None] | None = one["by_day"][-1] if variant == "plain" else one.get(variant)
     return found
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
-from reports.estimators import Lift, ratio_lift, srm, two_sided_lift
+from reports.estimators import Lift, ratio_lift, srm, two_sided_lift, winsorised
 from reports.studies.cells import backfill
+from reports.studies.looks import LOOKS
 from reports.studies.workers import Progress, one_thread
 from simulator.blame import blamed
 from simulator.designs import BY_USER, Assignment, DesignConfig
@@ -129,6 +130,18 @@ def _live(stage: Stage, arms: Sequence[str], live: Live, on_tick: Callable[[int]
             for share in USER_SHARES
         ]
         found["cuped"] = estimate(stage, assignment, log, stage.requests, covariate=True)
+        found["winsorised"] = estimate(stage, assignment, log, stage.requests, cap=True)
+        found["looks"] = _looks(stage, assignment, log, len(days))
+    return found
+
+
+def _looks(stage: Stage, assignment: Assignment, log: Impressions, days: int) -> list[dict[str, float]]:
+    """The estimate of everything so far, at evenly spaced times of the test."""
+    found = []
+    for i in range(1, LOOKS + 1):
+        time = stage.since + i * days * DAY // LOOKS
+        asked = _before(stage.requests, time)
+        found.append(estimate(stage, assignment, log[log.time < time], asked) | {"requests": len(asked)})
     return found
 
 
@@ -145,7 +158,13 @@ def _srm(stage: Stage, assignment: Assignment) -> float | None:
 
 
 def estimate(
-    stage: Stage, assignment: Assignment, log: Impressions, requests: Requests, *, covariate: bool = False
+    stage: Stage,
+    assignment: Assignment,
+    log: Impressions,
+    requests: Requests,
+    *,
+    covariate: bool = False,
+    cap: bool = False,
 ) -> dict[str, float]:
     """The lift of revenue that a design's owner would report.
 
@@ -155,6 +174,7 @@ def estimate(
         log: impressions that are looked at.
         requests: requests that are looked at, shown anything or not.
         covariate: adjust by the users' revenue per request in the burn-in (users only).
+        cap: winsorise a user's revenue at the burn-in's 99 % quantile, stretched to as many requests (users only).
     """
     design, demand = assignment.design, stage.world.demand
     U, C = stage.world.catalog.users.rows, demand.budget.size
@@ -186,6 +206,9 @@ def estimate(
         if covariate:
             before, often = stage.before
             given = (before[kept], often[kept])
+        if cap:
+            before, often = stage.before
+            money = winsorised(money, before[often > 0] * (len(requests) / max(float(often.sum()), 1.0)))
         found = ratio_lift(money[kept], asked_often[kept], asked[kept], covariate=given)
     return _plain(found)
 

@@ -19,6 +19,7 @@ from simulator.ranking import OracleRanker
 from simulator.records import concatenate
 from simulator.retrieval import PopularityRetriever
 from simulator.scenario import Scenario, load
+from tests.reports.run_contract import check_run
 
 SETS = (
     "world.users=150", "world.ads=60", "world.advertisers=12", "world.base_logit=-1.0", "traffic.requests_per_day=300",
@@ -47,6 +48,10 @@ def stage() -> Stage:
     return Stage(scenario(), 501, true_ranker=True)
 
 
+def test_it_is_read_back(finished: Path) -> None:
+    check_run(finished, "lab", "designs", "per_world")
+
+
 def test_every_design_beside_the_truth(finished: Path) -> None:
     results = read_json(finished / "results.json")
     found = results["meters"]["interference"]
@@ -55,8 +60,10 @@ def test_every_design_beside_the_truth(finished: Path) -> None:
     assert loose["bound"] == 0 < tight["bound"]
     for one in (loose, tight):
         rows = one["rows"]
-        assert [row["design"] for row in rows if row["estimator"] != "cuped"] == ["twin", *LIVE]
-        assert {row["design"] for row in rows if row["estimator"] == "cuped"} == {"user_split", "budget_split"}
+        assert [row["design"] for row in rows if row["estimator"] in ("paired worlds", "plain")] == ["twin", *LIVE]
+        for more in ("cuped", "winsorised"):
+            assert {row["design"] for row in rows if row["estimator"] == more} == {"user_split", "budget_split"}
+        assert [(row["design"], row["looks"]) for row in one["looks"]] == [("user_split", 12), ("budget_split", 12)]
         for row in rows[1:]:
             kept = row["quality"]
             assert kept["n"] == 2
