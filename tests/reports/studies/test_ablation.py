@@ -14,6 +14,7 @@ from reports.studies.ablation import Found, Plan, best, null_check, run_ablation
 from reports.studies.factorial import cells
 from simulator.experiment import read_json
 from simulator.scenario import Scenario
+from tests.reports.run_contract import check_run
 from tests.reports.studies.tiny import SETS, tiny
 
 
@@ -45,6 +46,10 @@ def test_every_cell_is_held_against_the_base_on_fresh_worlds(finished: Path) -> 
     assert one["best"]["all"][one["best"]["arm"]] == max(one["best"]["all"].values())
     assert one["null"] is None
     assert "A/A" in {light["name"] for light in one["lights"]}
+
+
+def test_it_is_read_back(finished: Path) -> None:
+    check_run(finished, "ablation", "metrics", "steps", "best", "serving", "impressions")
 
 
 def test_requests_are_timed_apart_from_the_results(finished: Path) -> None:

@@ -17,6 +17,7 @@ from reports.studies.cells import staleness
 from simulator.experiment import read_json
 from simulator.marketplace import CascadeConfig
 from simulator.plugins import RETRIEVERS, registered
+from tests.reports.run_contract import check_run
 from tests.reports.studies.tiny import tiny
 
 CHOSEN = ("dssm", "random", "dssm+cts", "dssm+cts+shuffled")
@@ -50,6 +51,10 @@ def test_every_arm_is_held_against_the_reference(finished: Path) -> None:
     }
     assert results["mechanisms"]["dssm+cts"]["word"] in ("supported", "not supported", "undecided")
     assert {light["name"] for light in results["lights"]} >= {"A/A", "Plateau, dssm", "Plateau, dssm+cts", "Budgets"}
+
+
+def test_it_is_read_back(finished: Path) -> None:
+    check_run(finished, "arena", "metrics", "per_world", "mechanisms", "upkeep", "pareto", "impressions")
 
 
 def test_costs_are_apart_from_the_results(finished: Path) -> None:

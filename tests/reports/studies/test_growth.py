@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from reports.cli_growth import growth
 from reports.studies.growth import GrowthConfig, line, run
 from simulator.experiment import read_json
+from tests.reports.run_contract import check_run
 
 
 def test_every_size_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
@@ -24,6 +25,7 @@ def test_every_size_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
     small, large = (row["bytes"] for row in results["rows"][:2])
     assert small < large < 8 * small
     assert "| users | 6,400 |" in (tmp_path / "growth.md").read_text(encoding="utf-8")
+    check_run(tmp_path, "growth", "sizes", "fits")
 
 
 def test_the_line_and_its_exponent() -> None:

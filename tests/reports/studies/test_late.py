@@ -15,6 +15,7 @@ from reports.cli_late import late as command
 from reports.studies import late, late_items, late_ways
 from reports.studies.late_items import Side, bandwidth, effective_dims, eligible_bids, of_size, structure
 from reports.studies.late_ways import FACET_WAYS, VECTOR_WAYS, measured, recall_of
+from tests.reports.run_contract import check_run
 from tests.reports.studies.tiny import tiny
 
 DRAWS = np.random.default_rng(0)
@@ -156,6 +157,7 @@ class TestStudy:
         assert "| exact scan |  | 1.000 [1.000, 1.000] | 100% |" in done.output
         for kind in ("maxsim", "dssm"):
             assert (tmp_path / "run" / "figures" / f"late-{kind}.svg").stat().st_size > 5000
+        check_run(tmp_path / "run", "late", "ways", "times")
         # Again: nothing is measured twice; a further size is.
         CliRunner().invoke(command, [*asked, "--ads", "450"], catch_exceptions=False)
         assert fake == [400, 500, 400, 500, 450, 450]

@@ -16,6 +16,7 @@ from reports.studies.offline_results import AVERAGES, compared, over_seeds, visi
 from simulator.config import validated
 from simulator.experiment import Cell
 from tests.data.make_kuairand_tiny import EXPECTED, FOLDER
+from tests.reports.run_contract import check_run
 
 HERE = "tests.reports.studies.fakes"
 RANKER = f"@{HERE}:ranker"
@@ -47,6 +48,7 @@ def test_the_run_directory_is_whole(results: dict, out: Path) -> None:
     assert not [name for name in names if "aside" in name or name.startswith(("work", "progress"))]
     assert len([name for name in names if name.endswith("cell.json")]) == 3 * 3  # seeds x (ranker, two arms)
     assert (results["kind"], results["schema"]) == ("offline", 2)
+    check_run(out, "offline", "rows", "contrasts", "slices", "by_day")
 
 
 def test_measures_are_those_of_the_test_rows(results: dict, out: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from reports.lab_page import write_power_page
 from reports.studies.power import by_days, by_users, by_worlds, default_plan, run_power
 from simulator.experiment import read_json
+from tests.reports.run_contract import check_run
 from tests.reports.studies.test_lab import plan
 
 W, DAYS, SE = 400, 4, 0.04
@@ -83,6 +84,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     text = write_power_page(found, results, timing, manifest, root).read_text(encoding="utf-8")
     assert "What it takes to find" in text
     assert "| switchback |" in (root / "tables.md").read_text(encoding="utf-8")
+    check_run(root, "power", "power", "needed", "twin", "designs")
 
 
 def test_refusals(tmp_path: Path) -> None:

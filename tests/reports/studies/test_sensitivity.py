@@ -10,6 +10,7 @@ import pytest
 from reports.lab_page import write_sensitivity_page
 from reports.studies.sensitivity import DIALS, Plan, break_even, check, run_sensitivity, saved
 from simulator.experiment import read_json
+from tests.reports.run_contract import check_run
 from tests.reports.studies.tiny import SETS
 
 
@@ -53,6 +54,7 @@ def test_a_whole_study(tmp_path: Path) -> None:
     assert [one["level"] for one in results["levels"]] == [4, 8]
     assert all(one["expected_revenue"]["n_worlds"] == 2 for one in results["levels"])
     assert results["saved"]["k"] == 8
+    check_run(root, "sensitivity", "levels", "per_world", "daily", "impressions")
     stamps = {path: path.stat().st_mtime_ns for path in root.rglob("cell.json")}
     assert len(stamps) == 2 * 2 * 3
     again = run_sensitivity(plan(), root, 1, quiet=True)[1]

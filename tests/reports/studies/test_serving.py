@@ -10,6 +10,7 @@ from reports.cli_latency import latency
 from reports.studies.serving import CELLS, PAPER_QPS, ServingConfig, run
 from reports.studies.serving_growth import exponents
 from simulator.experiment import read_json
+from tests.reports.run_contract import check_run
 
 TINY = ["--set=calls=3", "--set=arrivals=3", "--set=rows=60", "--set=loads=[0.5]", "--set=open_ads=500"]
 
@@ -35,6 +36,10 @@ def test_every_arm_size_and_batch_is_there(done):
     assert {row["k"] for row in results["cascade"]} == {16}
     assert list(results["open"]["arms"]) == ["dssm", "dssm+cs3"]
     assert {how for row in results["threads"] for how in row["qps"]} == {"one", "two clients", "two threads inside"}
+
+
+def test_it_is_read_back(done):
+    check_run(done[0], "latency", "closed", "stages", "cascade", "threads", "open", "growth", "cost")
 
 
 def test_what_an_arm_costs_by_its_shapes(done):

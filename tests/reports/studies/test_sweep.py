@@ -11,6 +11,7 @@ import pytest
 from reports.studies import offline, sweep
 from reports.studies.sweep import DIALS, SweepConfig, lines, run
 from tests.data.make_kuairand_tiny import FOLDER
+from tests.reports.run_contract import check_run
 
 TINY: dict[str, Any] = {
     "tuned": False,
@@ -45,6 +46,7 @@ def test_a_decay_is_swept_by_one_run_with_an_arm_per_value(tmp_path: Path) -> No
     table = lines(results)
     assert len(table) == 2 + 2
     assert table[0].endswith("`dssm+cts` - `dssm` |")
+    check_run(tmp_path / "out", "sweep", "auc", "differences")
 
 
 def test_a_dial_of_the_study_is_swept_by_a_run_per_value(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from reports.studies import tune
 from reports.studies.search import Space
 from reports.studies.tune import RANKER_SPACE, TOWER_SPACE, TuneConfig, lines, ranker_of, run
 from tests.data.make_kuairand_tiny import FOLDER
+from tests.reports.run_contract import check_run
 
 SMALL = {"softmax": 0.0, "embedding": 4, "batch": 256}
 
@@ -40,6 +41,7 @@ def test_every_model_gets_the_same_start_and_budget(small: TuneConfig, tmp_path:
     shipped = tomllib.loads((tmp_path / "run" / "tuned.toml").read_text())
     assert shipped == {name: one["best"] for name, one in results["models"].items()}
     assert len(lines(results)) == 2 + 3
+    check_run(tmp_path / "run", "tune", "models")
 
     # what was tried is not tried again
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "points").rglob("*.json")}
