@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,11 +25,12 @@ from simulator.experiment import SCHEMA, Cell, RunDirectory, read_json, write_js
 from simulator.run_lock import locked
 from simulator.scenario import load
 from tests.reports.studies.commands import run_command
-from tests.reports.studies.tiny import SETS, arguments, comparable
+from tests.reports.studies.tiny import SETS, arguments, comparable, start
 
 ARMS = ("--control", "random", "--treatment", "popularity", "--worlds", "1", "--jobs", "1")
 ROOM = "No space left on device, make room and give the same command again, it resumes"
 LAST = "cells/world-1/popularity"
+PATIENCE = 300
 
 
 def typed(root: Path) -> list[str]:
@@ -88,6 +90,31 @@ def halves(root: Path) -> list[str]:
 
 
 # --- killed ------------------------------------------------------------------------------------------------------
+
+
+def kill_when(root: Path, pattern: str, *more: str) -> None:
+    """Start the command and kill it as soon as a file of this pattern is there."""
+    process = start(root, *(more or ARMS))
+    limit = time.monotonic() + PATIENCE
+    try:
+        while not any(root.glob(pattern)):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < limit
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_killed_at_several_moments_it_ends_byte_equal(whole, tmp_path):
+    """One run, killed three times: in a burn-in's work files, in an arm's cell, as its results appear."""
+    root = tmp_path / "run"
+    for pattern in ("work/*/.aside.burn-in*/*", "cells/*/.aside.random*", "results.json*"):
+        kill_when(root, pattern)
+        for cell in root.glob("cells/*/[!.]*"):
+            there = whole / cell.relative_to(root)
+            assert {p.name: p.read_bytes() for p in cell.iterdir()} == {p.name: p.read_bytes() for p in there.iterdir()}
+    again(root, whole)
 
 
 def fake(root: Path, cell: Cell) -> None:
