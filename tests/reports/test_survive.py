@@ -11,6 +11,8 @@ import itertools
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import reports
 from reports.studies import cells
 from reports.studies.ab import Plan, run_ab
 from reports.studies.workers import compute_all
@@ -27,6 +30,7 @@ from simulator.scenario import load
 from tests.reports.studies.commands import run_command
 from tests.reports.studies.tiny import SETS, arguments, comparable, start
 
+HOME = Path(reports.__file__).parents[1]
 ARMS = ("--control", "random", "--treatment", "popularity", "--worlds", "1", "--jobs", "1")
 ROOM = "No space left on device, make room and give the same command again, it resumes"
 LAST = "cells/world-1/popularity"
@@ -223,6 +227,53 @@ def test_a_disk_that_fills_up_is_one_line_and_the_run_goes_on(half, whole, tmp_p
     assert halves(root) == []
     if name in ("ledger.parquet", "timing.json"):
         again(root, whole)
+
+
+FULL = """
+set -e
+mount -t tmpfs -o size=$4 tmpfs "$1"
+run() { set +e; "$2" -m reports ab --out "$1/run" "${@:5}" >"$3/out" 2>"$3/err"; echo $?; set -e; }
+run "$@"
+find "$1/run" -name '*aside*' -o -name 'progress*' -o -name .lock
+mount -o remount,size=50m "$1"
+run "$@"
+cp -r "$1/run" "$3/run"
+mount -o remount,ro "$1"
+run "$@"
+cat "$3/err"
+"""
+
+
+def may_mount() -> bool:
+    """Whether this process may mount, unseen by others."""
+    tried = ["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
+    try:
+        return subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not may_mount(), reason="needs root, to mount a small file system")
+def test_a_small_disk_for_real(whole, tmp_path, capsys):
+    """A file system with too little room: one line; with more room: the same bytes; read-only: one line."""
+    disk, out = tmp_path / "disk", tmp_path / "out"
+    for path in (disk, out):
+        path.mkdir()
+    words = [word for word in typed(disk / "run")[1:] if word not in ("--out", str(disk / "run"))]
+    script = FULL.replace('run "$@"\nfind', 'run "$@"\ncat "$3/err"\nfind', 1)
+    found = subprocess.run(
+        ["unshare", "-m", "bash", "-c", script, "-", str(disk), sys.executable, str(out), "96k", *words],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert len(found) == 5, found
+    assert found[0] == "2"
+    assert re.fullmatch(rf"cs3bench: error: {disk}/run/\S+: {ROOM}", found[1]), found[1]
+    assert found[2:4] == ["0", "2"]
+    assert found[4] == f"cs3bench: error: {disk}/run: Read-only file system, choose another --out"
+    assert comparable(out / "run") == comparable(whole)
 
 
 # --- damaged files -------------------------------------------------------------------------------------------------
