@@ -1,6 +1,8 @@
 """Training of the plain `dssm` beside torch-rechub's own DSSM trainer: the same log, fields, widths, batches and order.
 
 Both take turns on slices of one log, so what else the machine does meets both; the ratio is the median over the pairs.
+A third takes its turn too: the same layers alone on inputs that are ready, forth, back and one step of their Adam. It
+says how much of the peer's time is tables, which depends on their size: the peer's Adam writes every row.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch_rechub.basic.features import DenseFeature, SparseFeature
 from torch_rechub.models.matching import DSSM
 from torch_rechub.trainers import MatchTrainer
@@ -26,7 +29,9 @@ BATCH, BATCHES = 2048, 5
 SLICE = BATCH * BATCHES
 """Rows that one trainer learns before it is the other's turn."""
 ROUNDS, HELD_OUT = 12, 10_000
-USERS = {"user": 100_000, "age": 8, "gender": 3, "city": 50, "device": 12}
+SIZES = (100_000, 300_000, 500_000, 1_000_000)
+"""Numbers of users; untimed, the first alone."""
+USERS = {"user": SIZES[0], "age": 8, "gender": 3, "city": 50, "device": 12}
 CONTEXT = {"placement": 4}
 ADS = {"ad": 10_000, "category": 40, "advertiser": 500, "format": 6, "price": 10, "brand": 200}
 EMBEDDING, HIDDEN, WIDTH, DENSE = 16, (256, 128), 64, 4
@@ -54,10 +59,13 @@ def tastes(side, draws):
     return latent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=SIZES)
 def made(request):
+    if not request.config.getoption("benchmark_only") and request.param > SIZES[0]:
+        pytest.skip("untimed: the smallest size says whether it is right")
     draws = np.random.default_rng(7)
-    users, ads = table(USERS, USERS["user"], draws), table(ADS, ADS["ad"], draws)
+    sizes = USERS | {"user": request.param}
+    users, ads = table(sizes, sizes["user"], draws), table(ADS, ADS["ad"], draws)
     A, n = ads.rows, SLICE * ROUNDS + HELD_OUT
     # Few users and ads make most of a log.
     user = (users.rows * draws.random(n) ** 2).astype(np.int32)
@@ -110,16 +118,44 @@ def columns(log, rows):
     return {name: np.ascontiguousarray(column) for name, column in x.items()}
 
 
-def peer():
+def peer(sizes):
     """torch-rechub's model and trainer with its own Adam, learning rate and weight decay."""
     torch.manual_seed(1)
     user, item = (
         [SparseFeature(name, size, EMBEDDING) for name, size in sizes.items()]
         + [DenseFeature(f"{side}_dense_{i}") for i in range(DENSE)]
-        for side, sizes in (("u", USERS | CONTEXT), ("a", ADS))
+        for side, sizes in (("u", sizes | CONTEXT), ("a", ADS))
     )
     dims = {"dims": [*HIDDEN, WIDTH]}
     return MatchTrainer(DSSM(user, item, dims, dims), mode=0)
+
+
+class LayersAlone:
+    """Two towers of the same layers on random inputs: what is left of a batch without tables, fields and optimisers of
+    tables."""
+
+    def __init__(self):
+        torch.manual_seed(1)
+        wide = [EMBEDDING * (len(USERS) + len(CONTEXT)) + DENSE, EMBEDDING * len(ADS) + DENSE]
+        self.towers = [
+            nn.Sequential(
+                nn.Linear(n, HIDDEN[0]), nn.ReLU(), nn.Linear(*HIDDEN), nn.ReLU(), nn.Linear(HIDDEN[1], WIDTH)
+            )
+            for n in wide
+        ]
+        self.inputs = [torch.randn(BATCH, n, requires_grad=True) for n in wide]
+        self.label = (torch.rand(BATCH) < 0.5).float()
+        parameters = [p for tower in self.towers for p in tower.parameters()]
+        self.adam = torch.optim.Adam(parameters, 1e-3, fused=True)
+
+    def learn(self):
+        """As many batches as a slice has."""
+        for _ in range(BATCHES):
+            self.adam.zero_grad()
+            u, v = (tower(x) for tower, x in zip(self.towers, self.inputs, strict=True))
+            score = torch.nn.functional.cosine_similarity(u, v, dim=1)
+            torch.nn.functional.binary_cross_entropy_with_logits(score, self.label).backward()
+            self.adam.step()
 
 
 def ready(x, label):
@@ -149,8 +185,8 @@ def test_training_beside_torch_rechub(described, made, feed):
         width=WIDTH,
         lr=1e-3,
     )
-    theirs = peer()
-    times, done = [], []
+    theirs, alone = peer(made.catalog.users.sizes), LayersAlone()
+    times, bare, done = [], [], []
 
     def turn():
         rows = made.rows[len(done) * SLICE : (len(done) + 1) * SLICE]
@@ -159,6 +195,9 @@ def test_training_beside_torch_rechub(described, made, feed):
         began = perf_counter()
         theirs.train_one_epoch(batches)
         times.append(perf_counter() - began)
+        began = perf_counter()
+        alone.learn()
+        bare.append(perf_counter() - began)
         return (rows,), {}
 
     benchmark.pedantic(ours.update, setup=turn, rounds=ROUNDS if feed is ready else ROUNDS // 3)
@@ -178,7 +217,9 @@ def test_training_beside_torch_rechub(described, made, feed):
         ratios = np.array(times) / np.array(benchmark.stats.stats.data)
         per_second(benchmark, "rows", SLICE)
         benchmark.extra_info.update(
+            users=made.catalog.users.rows,
             times_faster_than_torch_rechub=round(median(ratios), 2),
+            layers_alone_times_faster=round(median(np.array(times) / np.array(bare)), 2),
             quartiles=[round(float(q), 2) for q in np.quantile(ratios, [0.25, 0.75])],
             auc=round(own, 4),
             auc_of_torch_rechub=round(other, 4),
