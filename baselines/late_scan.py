@@ -23,7 +23,9 @@ from torch import Tensor
 from baselines.top import top_by_id
 
 BLOCK = 8192
-"""Items of a block at most: 4 MiB of four facets of 32. Less suits many users at once better, and one user worse."""
+"""Items of a block at most: 4 MiB of four facets of 32. One user's facets pass over all of it at once."""
+SCORES = 1 << 17
+"""Products of user facets with items that are made at once, 512 KiB: more users look at fewer items of a block."""
 USERS = 16
 """Users that pass over a block together: their products with it stay in cache too."""
 NARROW = 16
@@ -109,12 +111,18 @@ def scan(users: Tensor, items: FacetMajor, weights: Tensor | None = None) -> Ten
         r = some.stop - first
         q = users[some].reshape(r * H, p)
         # The same few pages for every block: fresh ones would cost as much as the products.
-        products = users.new_empty(J if r * H <= NARROW else 1, r * H, n)
-        best, total = users.new_empty(r * H, n), users.new_empty(r, 1, n)
+        width = -(-n // -(-n * r * H // SCORES)) if r * H > NARROW else n
+        products = users.new_empty((J if r * H <= NARROW else 1) * r * H * width)
+        best, total = users.new_empty(r * H * width), users.new_empty(r * width)
         for i, block in enumerate(items.blocks):
-            _best(q, block, products, best)
-            torch.bmm(w[some], best.view(r, H, n), out=total)
-            out[some, :, i * n : (i + 1) * n] = total
+            for left in range(0, n, width):
+                m = min(width, n - left)
+                some_best = best[: r * H * m].view(r * H, m)
+                made = products[: len(products) // width * m].view(-1, r * H, m)
+                _best(q, block[:, :, left : left + m], made, some_best)
+                some_total = total[: r * m].view(r, 1, m)
+                torch.bmm(w[some], some_best.view(r, H, m), out=some_total)
+                out[some, :, i * n + left : i * n + left + m] = some_total
     out = out[:, 0, : items.items]
     if items.bare is not None:
         out[:, items.bare] = -torch.inf

@@ -41,7 +41,7 @@ def padded():
 @pytest.mark.parametrize("narrow", [0, 100])
 @pytest.mark.parametrize(("block", "together"), [(2, 1), (5, 2), (11, 3), (2048, 16)])
 def test_the_scan_is_the_definition_pads_and_all(padded, monkeypatch, block, together, narrow):
-    for name, value in (("BLOCK", block), ("USERS", together), ("NARROW", narrow)):
+    for name, value in (("BLOCK", block), ("USERS", together), ("NARROW", narrow), ("SCORES", 3 * block)):
         monkeypatch.setattr(late_scan, name, value)
     users, items, weights, real = padded
     wanted = by_loops(users, items, weights, real)
