@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reports import wording
+from reports import hover, wording
 from reports.segment_figures import segments
 from reports.strokes import (
     BETTER,
@@ -140,7 +140,8 @@ def per_day(results: Record) -> Figure:
         band(ax, day, curve, Mark(MARKS[2].colour, "", "-"), "all days so far")
     if lo.size == day.size == hi.size:
         ax.vlines(day, lo, hi, color=treated.colour, lw=2)
-    ax.plot(day, lift, treated.marker, color=treated.colour, label="that day alone")
+    (dots,) = ax.plot(day, lift, treated.marker, color=treated.colour, label="that day alone")
+    hover.tell(dots, name="that day alone", ends=(lo, hi) if lo.size == day.size == hi.size else None)
     ax.set_xlabel("Simulated day since the arms parted")
     ax.set_ylabel("Lift of revenue")
     whole_days(ax, day)
@@ -230,7 +231,8 @@ def plane(results: Record, timing: Record) -> Figure:
         if wording.known(p50.get("lo")) and wording.known(p50.get("hi")):
             ax.plot((p50["lo"], p50["hi"]), (y, y), color=mark.colour, lw=1.4)
         size = 60 + 420 * recall**2 if wording.known(recall) else 60
-        ax.scatter([x], [y], s=size, marker=mark.marker, color=mark.colour, alpha=0.85, lw=0)
+        dot = ax.scatter([x], [y], s=size, marker=mark.marker, color=mark.colour, alpha=0.85, lw=0)
+        hover.tell(dot, name=f"{arm}, recall {wording.number(recall)}")
         ax.plot([], [], mark.marker, color=mark.colour, label=arm)  # the legend's marker keeps one size
         up = 1 if order.index(arm) < len(order) / 2 else -1
         words = f"recall {recall:.3f}" if wording.known(recall) else "recall n/a"
@@ -243,7 +245,9 @@ def plane(results: Record, timing: Record) -> Figure:
     for arm, sweep in sweeps.items():
         x = floats(cascade_by_k(timing, arm)[k] for k in sweep["k"])
         mean = floats(sweep["revenue"]["mean"])
-        axes[1].plot(x, mean, color=looks[arm].colour, ls=looks[arm].line, marker=looks[arm].marker)
+        (line,) = axes[1].plot(x, mean, color=looks[arm].colour, ls=looks[arm].line, marker=looks[arm].marker)
+        pairs = zip(sweep["k"], x, mean, strict=True)
+        hover.tell(line, [f"{arm}, K = {k}: {wording.milliseconds(at)} ms, {wording.number(y)}" for k, at, y in pairs])
         first = arm == next(iter(sweeps))
         for k, spot, money in zip(sweep["k"], x, mean, strict=True):
             if np.isfinite(spot) and np.isfinite(money):
@@ -288,7 +292,10 @@ def k_sweep(results: Record, timing: Record) -> Figure:
     if timed:
         for arm, found in timed.items():
             mark = looks[arm]
-            axes[1].plot(list(found), floats(found.values()), color=mark.colour, ls=mark.line, marker=mark.marker)
+            line = axes[1].plot(
+                list(found), floats(found.values()), color=mark.colour, ls=mark.line, marker=mark.marker
+            )
+            hover.tell(line[0], name=arm)
         axes[1].set_title("Cascade p50 (ms per request)")
         axes[1].set_ylim(bottom=0)
     every_k = sorted({k for sweep in sweeps.values() for k in sweep["k"]})
@@ -347,9 +354,14 @@ def _reliability(ax: Axes, bins: Record, mark: Mark, label: str, dodge: float) -
     x = p[usable] * dodge
     if lo.size == p.size == hi.size:
         ax.vlines(x, lo[usable] / p[usable], hi[usable] / p[usable], color=mark.colour, lw=1.4)
-    ax.plot(x, y[usable] / p[usable], color=mark.colour, ls=mark.line, marker=mark.marker, lw=1.2, label=label)
+    (line,) = ax.plot(
+        x, y[usable] / p[usable], color=mark.colour, ls=mark.line, marker=mark.marker, lw=1.2, label=label
+    )
+    if lo.size == p.size == hi.size:
+        hover.tell(line, name=label, ends=(lo[usable] / p[usable], hi[usable] / p[usable]))
     if true.size == p.size:
-        ax.plot(x, true[usable] / p[usable], "x", color=mark.colour, ms=5.5, mew=1.2)
+        (cross,) = ax.plot(x, true[usable] / p[usable], "x", color=mark.colour, ms=5.5, mew=1.2)
+        hover.tell(cross, name=f"{label}, true rate")
 
 
 def _rate_ticks(ax: Axes, rates: NDArray[np.float64]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
 import numpy as np
 
-from reports import wording
+from reports import hover, wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,9 +150,15 @@ def percent_axis(axis: Any, *, sign: bool = True) -> None:
 
 
 def band(ax: Axes, x: NDArray[np.float64], curve: Record, mark: Mark, label: str | None = None) -> None:
-    """A line through `curve["mean"]` with its interval as a band, both [n] over `x` [n]."""
+    """A line through `curve["mean"]` with its interval as a band, both [n] over `x` [n].
+
+    A line without markers gets unseen ones, which show when they are pointed at.
+    """
     mean, lo, hi = floats(curve.get("mean")), floats(curve.get("lo")), floats(curve.get("hi"))
-    ax.plot(x, mean, color=mark.colour, ls=mark.line, marker=mark.marker, label=label)
+    (line,) = ax.plot(x, mean, color=mark.colour, ls=mark.line, marker=mark.marker, label=label)
+    if not mark.marker:
+        (line,) = ax.plot(x, mean, "o", color=mark.colour, alpha=0.0)
+    hover.tell(line, name=label, ends=(lo, hi) if lo.size == mean.size == hi.size else None)
     if lo.size == x.size == hi.size:
         ax.fill_between(x, lo, hi, color=mark.colour, alpha=0.16, lw=0)
 
@@ -183,7 +189,8 @@ def dot_rows(ax: Axes, rows: Sequence[Row]) -> None:
             ax.plot(row.ends, (place, place), color=colour, lw=2.2, solid_capstyle="butt")
         if np.isfinite(row.value):
             face = colour if decided else PAPER
-            ax.plot([row.value], [place], "o", color=colour, mfc=face, mew=1.5, ms=6.5)
+            (dot,) = ax.plot([row.value], [place], "o", color=colour, mfc=face, mew=1.5, ms=6.5)
+            hover.tell(dot, [f"{row.label}: {row.text}"])
         ax.text(1.02, place, row.text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
     ax.axvline(0, color=MUTED, lw=0.9, zorder=0)
     ax.set_ylim(len(rows) - 0.4, -0.6)
@@ -226,14 +233,18 @@ def whole_days(ax: Axes, day: NDArray[np.float64]) -> None:
 
 
 def save(figure: Figure, kind: str) -> bytes:
-    """The figure as "svg" or "png" bytes, without dates; PNG on white, SVG clear so that a page's theme shows."""
+    """The figure as "svg" or "png" bytes, without dates; PNG on white, SVG clear so that a page's theme shows.
+
+    In the SVG each mark says its values (see `hover`).
+    """
     import matplotlib as mpl
 
     held = io.BytesIO()
+    words = hover.named(figure) if kind == "svg" else {}
     plain: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with mpl.rc_context(style()):
         figure.savefig(held, format=kind, dpi=160, facecolor="none" if kind == "svg" else PAPER, metadata=plain)
-    return held.getvalue()
+    return hover.titled(held.getvalue().decode(), words).encode() if words else held.getvalue()
 
 
 def write_aside(path: Path, content: bytes) -> None:

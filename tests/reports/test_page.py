@@ -1,4 +1,6 @@
+import base64
 import copy
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -62,7 +64,9 @@ def outline(text):
 
 def words(text):
     """What a reader reads: the page without markup, on one line."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<(style|svg).*?</\1>", " ", text, flags=re.DOTALL)))
+    return re.sub(
+        r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<(style|svg|script).*?</\1>", " ", text, flags=re.DOTALL))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +112,17 @@ def test_nothing_is_fetched_and_the_page_is_small(run):
     path, text = run
     assert not re.findall(r"https?:|//[a-z]+\.|@import|url\((?!#)", text)
     assert not [value for name, value in outline(text).attributes if name in ("src", "srcset")]
-    assert {"script", "link", "img", "iframe"}.isdisjoint(outline(text).tags)
+    assert {"link", "img", "iframe"}.isdisjoint(outline(text).tags)
+    assert outline(text).tags.count("script") == 1
     assert path.stat().st_size < 1_000_000
+
+
+def test_the_policy_names_the_script_of_the_page_and_nothing_else(run):
+    _, text = run
+    script = re.search(r'<script type="module">(.*?)</script>', text, flags=re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in text
+    assert "default-src 'none';" in text
 
 
 def test_the_headline_is_read_before_anything_else(run):
@@ -273,7 +286,8 @@ def test_names_from_outside_are_escaped(svgs):
     results["metrics"]["revenue"]["label"] = "<script>alert(1)</script>"
     results["verdict"]["reason"] = 'a "quoted" <b>reason</b>'
     text = page.render(results, sample_run.timing(), sample_run.manifest(), svgs)
-    assert "<script" not in text
+    assert text.count("<script") == 1
+    assert "alert(1)</script" not in text
     assert "<b>reason" not in text
 
 
