@@ -6,8 +6,14 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from reports.cli_engine import with_engine
+
+if TYPE_CHECKING:
+    from reports.studies.engines import Dask
 
 
 @click.command()
@@ -22,6 +28,7 @@ import click
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/...]")
 @click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of every scenario.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@with_engine
 def ablation(
     scenarios: tuple[str, ...],
     small: bool,
@@ -33,6 +40,7 @@ def ablation(
     out: Path | None,
     sets: tuple[str, ...],
     quiet: bool,
+    engine: Dask | None,
 ) -> None:
     """All eight on/off cells of CAS, CTS and CMS in every scenario, the best one chosen on other worlds.
 
@@ -51,7 +59,7 @@ def ablation(
         small=small,
         command=shlex.join(["cs3bench", *sys.argv[1:]]),
     )
-    root, _ = run_ablation(plan, out, jobs or os.cpu_count() or 1, quiet=quiet)
+    root, _ = run_ablation(plan, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
     draw(root)
 
 

@@ -146,8 +146,12 @@ def looks(results: Record) -> Figure:
 def drawable(results: Record) -> dict[str, Callable[[], Figure]]:
     """The figures that this run has numbers for, by name, in the page's order."""
     every = {"interference": interference, "contamination": contamination}
-    found = {name: functools.partial(draw, results) for name, draw in every.items() if name in results["meters"]}
-    return found | ({"looks": functools.partial(looks, results)} if looked_at(results) else {})
+    found: dict[str, Callable[[], Figure]] = {
+        name: functools.partial(draw, results) for name, draw in every.items() if name in results["meters"]
+    }
+    if looked_at(results):
+        found["looks"] = functools.partial(looks, results)
+    return found
 
 
 def draw_all(figures: Mapping[str, Callable[[], Figure]], out: Path) -> dict[str, str]:

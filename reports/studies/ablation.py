@@ -23,6 +23,7 @@ from reports.load import change_of_qps, interleaved, quantiles
 from reports.statistics import benjamini_hochberg, paired_lift
 from reports.studies.arena import shipped
 from reports.studies.cells import A_A, BURN_IN, Task
+from reports.studies.engines import Dask
 from reports.studies.evaluation import sample
 from reports.studies.factorial import BASE, FACTORS, FULL, STEPS, cells, effects
 from reports.studies.manifests import made_by, manifest
@@ -129,7 +130,9 @@ def _fresh(s: Scenario) -> range:
     return range(s.run.seed, s.run.seed + s.run.worlds)
 
 
-def run_ablation(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+def run_ablation(
+    plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False, engine: Dask | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Run or resume an ablation; the run directory and the content of its ``results.json``.
 
     Args:
@@ -137,6 +140,7 @@ def run_ablation(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False
         out: run directory, :meth:`Plan.default_out` if None.
         jobs: worker processes.
         quiet: no progress bar.
+        engine: compute the cells there instead of on this machine.
 
     Raises:
         ValueError: one line, for anything the caller can mend.
@@ -147,7 +151,7 @@ def run_ablation(plan: Plan, out: Path | None, jobs: int, *, quiet: bool = False
     with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)):
         found, timed = {}, {}
         for scenario in plan.scenarios:
-            found[scenario.name], timed[scenario.name] = _scenario(plan, scenario, root, jobs, quiet)
+            found[scenario.name], timed[scenario.name] = _scenario(plan, scenario, root.absolute(), jobs, quiet, engine)
         write_json(root / "results.json", summary(plan, found))
         if not (root / "timing.json").exists():
             from reports.latency import machine
@@ -165,7 +169,9 @@ class Found:
     a_a: Facts
 
 
-def _scenario(plan: Plan, s: Scenario, root: Path, jobs: int, quiet: bool) -> tuple[Found, dict[str, Any]]:
+def _scenario(
+    plan: Plan, s: Scenario, root: Path, jobs: int, quiet: bool, engine: Dask | None
+) -> tuple[Found, dict[str, Any]]:
     """All cells of one scenario in both sets of worlds, and what a request costs in each."""
     home = root / "scenarios" / s.name
     home.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +197,7 @@ def _scenario(plan: Plan, s: Scenario, root: Path, jobs: int, quiet: bool) -> tu
                 cell = add(Cell(world=w, name=arm, days=s.run.days), full=side == "fresh", keep_state=keep)
                 sides.setdefault(side, {}).setdefault(arm, []).append(cell)
     add(a_a)
-    compute_missing(run, s, tasks, jobs=jobs, quiet=quiet)
+    compute_missing(run, s, tasks, jobs=jobs, quiet=quiet, engine=engine)
     facts = {side: {arm: facts_of(run, mine) for arm, mine in arms.items()} for side, arms in sides.items()}
     path = home / "timing.json"
     if not path.exists():
