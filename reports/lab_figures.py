@@ -121,7 +121,7 @@ def looks(results: Record) -> Figure:
     figure, axes = canvas(3.0, columns=len(shown))
     for ax, (title, one) in zip(axes, shown, strict=True):
         effect, plain, band = (floats(one[key]) for key in ("effect", "plain", "band"))
-        x = np.arange(1, effect.size + 1)
+        x = np.arange(1.0, effect.size + 1)
         for half, mark, label in ((band, MARKS[0], "always valid"), (plain, MARKS[1], "plain 95%")):
             ax.fill_between(
                 x, np.expm1(effect - half), np.expm1(effect + half), color=mark.colour, alpha=0.18, lw=0, label=label

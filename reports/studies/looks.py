@@ -81,6 +81,7 @@ def judged(worlds: Sequence[Mapping[str, Values]], truth: npt.ArrayLike) -> dict
     }
 
 
-def _share(flags: npt.NDArray[np.bool_]) -> dict[str, float]:
+def _share(given: npt.ArrayLike) -> dict[str, float]:
+    flags = np.asarray(given, dtype=bool)
     ends = stats.binomtest(int(flags.sum()), int(flags.size)).proportion_ci(method="wilson")
     return {"value": float(flags.mean()), "lo": float(ends.low), "hi": float(ends.high)}
