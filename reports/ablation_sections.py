@@ -23,6 +23,7 @@ def build(results: Record, timing: Record, manifest: Record, drawn: Mapping[str,
         paper(results, timing),
         effects(results, drawn),
         best(results, drawn),
+        harm(results),
         nulls(results),
         lights(results),
         appendix(results, timing, manifest),
@@ -53,6 +54,8 @@ def effect_cell(metric: Record) -> Cell:
     """Effect and interval, coloured where the interval leaves 0."""
     spell = wording.percent if metric.get("kind", "ratio") == "ratio" else wording.signed
     value = metric.get("rel_effect") if metric.get("kind", "ratio") == "ratio" else metric.get("effect")
+    if not wording.known(value):
+        return Cell(text=wording.MISSING)
     return Cell(text=f"{spell(value)} {wording.span(metric.get('ci'), spell)}", tone=TONES.get(direction(metric), ""))
 
 
@@ -192,6 +195,24 @@ def best(results: Record, drawn: Mapping[str, str]) -> Section | None:
         caption=f"Chosen by expected revenue on worlds {wording.numbers(results['choosing'])}; 95% t intervals. The "
         "winner of seven is partly lucky: what it earns on fresh worlds counts.",
         tables=(table("", columns, rows, shown=True),),
+    )
+
+
+def harm(results: Record) -> Section:
+    """What full CS3 does to those who are not the site."""
+    shown = ("surplus", "welfare", "cold_users", "conversions", "exposure_gini", "new_ad_survival")
+    labels: dict[str, str] = {}
+    rows: list[list[str | Cell]] = []
+    for name, one in results["scenarios"].items():
+        found = one["cells"]["dssm+cs3"]["metrics"]
+        labels |= {key: found[key]["label"] for key in shown if key in found}
+        rows.append([name, *(effect_cell(found.get(key, {})) for key in shown)])
+    return Section(
+        key="harm",
+        title="Who else gains or loses",
+        caption="Full CS3 over the base, fresh worlds, 95% t intervals, paired, not corrected; n/a where a scenario "
+        "has none of it or the test was too short for it.",
+        tables=(table("", ("Scenario", *(labels.get(key, key) for key in shown)), rows, shown=True),),
     )
 
 

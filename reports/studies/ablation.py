@@ -51,7 +51,7 @@ MONEY = "expected_revenue"
 """Chooses the best cell: the same slates as revenue, without the luck of clicks."""
 MEASURES = (
     "revenue", "expected_revenue", "clicks", "ctr", "active_advertisers", "surplus", "welfare", "cold_users", "recall",
-    "captured", "tau", "retriever_auc",
+    "captured", "tau", "retriever_auc", "conversions", "new_ad_survival", "exposure_gini",
 )  # fmt: skip
 CORRECTED = ("revenue", "expected_revenue", "recall", "tau")
 REQUESTS = 300

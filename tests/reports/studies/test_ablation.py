@@ -78,7 +78,7 @@ def test_a_finished_ablation_is_read_and_drawn_again(
         assert f"## {title}" in said
     page = (finished / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") >= 3
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "://" not in page.replace("http://www.w3.org", "")
     results, timing, manifest = (read_json(finished / f"{name}.json") for name in ("results", "timing", "manifest"))
     with pytest.raises(ValueError, match="schema of the ablation's results == 9, must be 1"):
         write_page(results | {"schema": 9}, timing, manifest, finished)
