@@ -122,7 +122,7 @@ class TestCommand:
         page = (out / "index.html").read_text()
         assert "Worlds: run 11–15; second 21, 22." in page
         assert page.count("<svg") == 1
-        assert "http" not in page.replace("http://www.w3.org", "")
+        assert "://" not in page.replace("http://www.w3.org", "")
         assert "Recall@50, true order: difference to dssm" in page
         found = json.loads((out / "comparison.json").read_text())
         assert (found["metric"], len(found["entries"]), found["schema"]) == ("recall", 2, 1)

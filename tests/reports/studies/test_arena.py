@@ -81,7 +81,7 @@ def test_a_finished_arena_is_read_and_drawn_again(finished: Path) -> None:
     for arm in CHOSEN:
         assert arm in text
         assert f"| {arm} |" in tables
-    assert "http" not in text.replace("http://www.w3.org", "")
+    assert "://" not in text.replace("http://www.w3.org", "")
     assert headline(results) in tables
     with pytest.raises(ValueError, match="schema of the arena's results == 9, must be 1"):
         write_page(results | {"schema": 9}, timing, manifest, finished)
