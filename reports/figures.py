@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports import hover, wording
+from reports.budget_figures import budgets
 from reports.segment_figures import segments
 from reports.strokes import (
     BETTER,
@@ -302,11 +303,21 @@ def k_sweep(results: Record, timing: Record) -> Figure:
     for ax in axes:
         ax.set_xscale("log")
         ax.minorticks_off()
-        ax.set_xticks(every_k, [str(k) for k in every_k])
+        ax.set_xticks(every_k, _spaced(every_k))
         ax.set_xlabel("K, candidates sent to the ranker")
         ax.grid()
     legend(figure, axes[0])
     return figure
+
+
+def _spaced(every_k: list[int]) -> list[str]:
+    """Names for ticks of a log axis, "" where the name would touch the one on its left."""
+    named, last = [], 0.0
+    for k in every_k:
+        free = last == 0 or np.log(k / last) > 0.08 * np.log(every_k[-1] / every_k[0])
+        named.append(str(k) if free else "")
+        last = k if free else last
+    return named
 
 
 def _saved_k(ax: Axes, results: Record) -> None:
@@ -486,6 +497,7 @@ def drawable(results: Record, timing: Record) -> dict[str, Callable[[], Figure]]
         (by_arm(results, "k_sweep"), k_sweep, (results, timing)),
         (by_arm(results, "calibration"), calibration, (results,)),
         (by_arm(results, "learning"), learning, (results,)),
+        (results.get("budgets"), budgets, (results,)),
         (has_rows(results, "mechanisms") and told_apart(results), mechanisms, (results,)),
         (has_rows(results, "references"), references, (results,)),
     ]
@@ -530,6 +542,7 @@ __all__ = [
     "Row",
     "arms",
     "band",
+    "budgets",
     "by_arm",
     "calibration",
     "canvas",

@@ -95,6 +95,7 @@ def render(results: Record, timing: Record, manifest: Record, svgs: Mapping[str,
         small=bool(results.get("small")),
         verdict=results.get("verdict") or {},
         tone=sections.WORDS.get(str((results.get("verdict") or {}).get("word")), "warn"),
+        truth=truth(results),
         lights=sections.lights(results),
         tiles=sections.tiles(results, timing),
         sections=built,
@@ -153,6 +154,20 @@ def facts(results: Record) -> list[str]:
         (results.get("ranker"), f"ranker {results.get('ranker')}"),
     ]
     return [words for present, words in found if present]
+
+
+def truth(results: Record) -> str:
+    """The line below the verdict: the lift, its interval, and how it stands to the truth; "" without a lift."""
+    main, same = sections.main_metric(results), results.get("control") == results.get("treatment")
+    if main is None or same or not wording.known(figures.effect(main)):
+        return ""
+    spell = sections.speller(main)
+    return (
+        f"{main.get('label')} lift {spell(figures.effect(main))}, 95% CI {wording.span(main.get('ci'), spell)}, "
+        f"{sections.worlds(main.get('n_worlds'))}. Truth: twin worlds run both arms on the same users and traffic, so "
+        "the estimate is the true effect in these worlds and has no bias there; the interval speaks of other worlds of "
+        "the same scenario."
+    )
 
 
 def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> Path:

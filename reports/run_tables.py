@@ -168,6 +168,7 @@ def _ab(run: Run) -> dict[str, Callable[[], Iterable[Row]]]:
         "segments": lambda: _each(r.get("segments") or ()),
         "lights": lambda: _each(r["verdict"]["lights"]),
         "learning": lambda: _curves(r.get("learning")),
+        "budgets": lambda: _curves(r.get("budgets")),
         "funnel": lambda: _records(r.get("funnel")),
         "k_sweep": lambda: _curves(r.get("k_sweep")),
         "calibration": lambda: [

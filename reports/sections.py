@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reports import wording
+from reports.budget_sections import budgets
 from reports.figures import (
     REVENUE_KEYS,
     STAGES,
@@ -571,6 +572,7 @@ def build(results: Record, timing: Record, manifest: Record, drawn: Iterable[str
         k_sweep(results, timing) if "k_sweep" in has else None,
         calibration(results) if "calibration" in has else None,
         learning(results) if "learning" in has else None,
+        budgets(results) if "budgets" in has else None,
         mechanisms(results) if has_rows(results, "mechanisms") else None,
         latency(results, timing) if timing.get("latency") else None,
         cost(results) if results.get("cost") else None,
@@ -591,6 +593,7 @@ __all__ = [
     "Table",
     "Tile",
     "appendix",
+    "budgets",
     "build",
     "calibration",
     "columns_of",

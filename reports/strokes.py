@@ -198,6 +198,7 @@ def dot_rows(ax: Axes, rows: Sequence[Row]) -> None:
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x")
+    ax.locator_params(axis="x", nbins=6)
     widest = max((abs(end) for row in rows for end in (row.value, *row.ends) if np.isfinite(end)), default=0.0)
     if widest == 0:  # an A/A run: every effect is exactly zero
         ax.set_xlim(-0.01, 0.01)

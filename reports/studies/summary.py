@@ -20,6 +20,7 @@ from reports.statistics import (
     paired_lift,
     plateau,
 )
+from reports.studies.budget_summary import budgets
 from reports.studies.evaluation import equal_revenue_k
 from reports.studies.guardrails import guardrail_rows, guardrails
 from reports.studies.mechanisms import market_calls
@@ -406,6 +407,7 @@ def summarise(
         "mechanisms": market_calls(control, treatment, rows["revenue"]),
         "per_day": daily(scenario, a, b),
         "learning": learned,
+        "budgets": {name: budgets(facts, curve) for name, facts in named.items()},
         "funnel": {name: funnel(facts) for name, facts in named.items()},
         "calibration": {
             name: {side: c for side in ("retriever", "ranker") if (c := calibration(facts, side)) is not None}

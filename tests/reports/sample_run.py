@@ -52,6 +52,16 @@ def _learning(top: float, low: float, rising: bool) -> dict[str, Any]:
     }
 
 
+def _budget(bound: float) -> dict[str, Any]:
+    day = np.arange(1, 5)
+    return {
+        "day": day.tolist(),
+        "spend": _curve(25_000 + 200 * day, 310),
+        "bound": _curve(bound + 0.002 * day, 0.006),
+        "unpaid": _curve(0.0004 * day, 0.0003),
+    }
+
+
 def _bins(tilt: float) -> dict[str, Any]:
     p = np.geomspace(0.012, 0.31, 10)
     y = p**tilt * 1.02
@@ -168,6 +178,7 @@ def results() -> dict[str, Any]:
             },
         },
         "learning": {"dssm": _learning(0.612, 0.2514, False), "dssm+cs3": _learning(0.668, 0.2489, True)},
+        "budgets": {"dssm": _budget(0.041), "dssm+cs3": _budget(0.047)},
         "funnel": {
             "dssm": {"oracle": 1712.0, "retrieved": 1531.2, "ranked": 1342.8, "sold": 1265.6},
             "dssm+cs3": {"oracle": 1712.0, "retrieved": 1577.9, "ranked": 1381.1, "sold": 1298.5},

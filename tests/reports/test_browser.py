@@ -64,7 +64,7 @@ def test_a_page_is_quiet_whole_and_readable(pages, browser, kind, width, dark):
     assert browser.run("matchMedia('(prefers-color-scheme: dark)').matches") is dark
     assert browser.run(WIDE) <= 0
     figures = browser.run(BOXES)
-    assert len(figures) == {"ab": 11, "offline": 5}[kind]
+    assert len(figures) == {"ab": 12, "offline": 5}[kind]
     for wide, high, shapes, words, cut in figures:
         assert wide > 300
         assert high > 60

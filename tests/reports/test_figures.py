@@ -17,6 +17,7 @@ NAMES = [
     "k_sweep",
     "calibration",
     "learning",
+    "budgets",
     "mechanisms",
     "references",
 ]
@@ -29,6 +30,7 @@ NEEDS = {
     "k_sweep": "k_sweep",
     "calibration": "calibration",
     "learning": "learning",
+    "budgets": "budgets",
     "mechanisms": "mechanisms",
     "references": "references",
 }

@@ -22,6 +22,7 @@ ORDER = [
     "k-sweep",
     "calibration",
     "learning",
+    "budgets",
     "mechanisms",
     "latency",
     "cost",
@@ -94,9 +95,9 @@ def test_verdict_comes_first_and_sections_follow_in_order(run):
 def test_every_figure_stands_inline_with_a_label_a_caption_and_its_numbers(run):
     _, text = run
     found = outline(text)
-    assert found.tags.count("svg") == found.tags.count("figure") == found.tags.count("figcaption") == 11
+    assert found.tags.count("svg") == found.tags.count("figure") == found.tags.count("figcaption") == 12
     labels = [value for name, value in found.attributes if name == "aria-label"]
-    assert sum(len(label) > 20 for label in labels) == 11
+    assert sum(len(label) > 20 for label in labels) == 12
     assert found.tags.count("details") >= 10
 
 
@@ -195,6 +196,7 @@ def test_the_run_directory_holds_the_page_and_the_figures_only(run):
         ("k_sweep", "k-sweep"),
         ("calibration", "calibration"),
         ("learning", "learning"),
+        ("budgets", "budgets"),
         ("mechanisms", "mechanisms"),
         ("cost", "cost"),
         ("references", "references"),
@@ -267,6 +269,22 @@ def test_a_bad_verdict_is_shown_the_same_way(svgs):
     text = page.render(results, sample_run.timing(), sample_run.manifest(), svgs)
     assert '<section id="verdict" class="verdict bad">' in text
     assert "<strong>do not ship</strong>" in text
+
+
+def test_the_line_below_the_verdict_tells_the_lift_and_how_it_stands_to_the_truth(run):
+    said = page.truth(sample_run.results())
+    assert said.startswith("Revenue lift +2.60%, 95% CI [+1.47%, +3.73%], 5 worlds. Truth: twin worlds")
+    assert said in words(run[1])
+    assert page.truth(sample_run.results() | {"treatment": "dssm"}) == ""
+    assert page.truth({"metrics": {"revenue": {"label": "Revenue", "kind": "ratio", "rel_effect": None}}}) == ""
+
+
+def test_budgets_are_told_by_day_and_arm():
+    found = sections.budgets(sample_run.results())
+    assert found.lead.endswith("over-delivery: dssm 4.90% and 0.16%; dssm+cs3 5.50% and 0.16%.")
+    cells = [[cell.text for cell in row] for row in found.tables[0].rows]
+    assert cells[0] == ["dssm", "1", "25,200", "4.30%", "[3.70%, 4.90%]", "0.04%", "[0.01%, 0.07%]"]
+    assert len(cells) == 8
 
 
 def test_an_aa_run_says_so(svgs):
