@@ -251,7 +251,8 @@ def plane(results: Record, timing: Record) -> Figure:
         hover.tell(line, [f"{arm}, K = {k}: {wording.milliseconds(at)} ms, {wording.number(y)}" for k, at, y in pairs])
         first = arm == next(iter(sweeps))
         for k, spot, money in zip(sweep["k"], x, mean, strict=True):
-            if np.isfinite(spot) and np.isfinite(money):
+            named = k in (sweep["k"][0], sweep["k"][-1], results.get("k"))  # the others say theirs when pointed at
+            if named and np.isfinite(spot) and np.isfinite(money):
                 axes[1].annotate(
                     f"{k}", (spot, money), (5, -9) if first else (-5, 9), textcoords="offset points",
                     ha="left" if first else "right", va="center", fontsize=8, color=MUTED,
@@ -314,7 +315,7 @@ def _spaced(every_k: list[int]) -> list[str]:
     """Names for ticks of a log axis, "" where the name would touch the one on its left."""
     named, last = [], 0.0
     for k in every_k:
-        free = last == 0 or np.log(k / last) > 0.08 * np.log(every_k[-1] / every_k[0])
+        free = last == 0 or np.log(k / last) > 0.1 * np.log(every_k[-1] / every_k[0])
         named.append(str(k) if free else "")
         last = k if free else last
     return named

@@ -198,10 +198,24 @@ def dot_rows(ax: Axes, rows: Sequence[Row]) -> None:
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x")
-    ax.locator_params(axis="x", nbins=6)
+    _few_ticks(ax)
     widest = max((abs(end) for row in rows for end in (row.value, *row.ends) if np.isfinite(end)), default=0.0)
     if widest == 0:  # an A/A run: every effect is exactly zero
         ax.set_xlim(-0.01, 0.01)
+
+
+def _few_ticks(ax: Axes) -> None:
+    """As many ticks on the x axis as signed numbers and per cents have room for, seven at most."""
+    from matplotlib.ticker import MaxNLocator
+
+    class Roomy(MaxNLocator):
+        """matplotlib's own count of ticks takes every name to be three letters wide."""
+
+        def __call__(self) -> Any:
+            self.set_params(nbins=int(np.clip(0.7 * ax.xaxis.get_tick_space(), 2, 6)))
+            return super().__call__()
+
+    ax.xaxis.set_major_locator(Roomy(nbins=6, steps=[1, 2, 2.5, 5, 10]))
 
 
 def name_bars(ax: Axes, labels: Sequence[str]) -> None:

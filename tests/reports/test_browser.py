@@ -16,6 +16,14 @@ BOXES = """[...document.querySelectorAll('svg.figure')].map(figure => {
   const cut = texts.filter(text => text.left < box.left - 2 || text.right > box.right + 2).length;
   return [box.width, box.height, figure.querySelectorAll('path, use').length, texts.length, cut];
 })"""
+TOUCHING = """[...document.querySelectorAll('svg.figure')].flatMap(figure => {
+  const texts = [...figure.querySelectorAll('text')].filter(text => text.textContent.trim())
+    .map(text => [text.textContent.trim(), text.getBoundingClientRect()]);
+  return texts.flatMap(([one, a], place) => texts.slice(place + 1)
+    .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
+      && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4)
+    .map(([other]) => [figure.closest('section').id, one, other]));
+})"""
 CONTRAST = """(() => {
   const light = colour => {
     const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
@@ -71,6 +79,7 @@ def test_a_page_is_quiet_whole_and_readable(pages, browser, kind, width, dark):
         assert shapes > 5
         assert words > 3
         assert cut == 0
+    assert browser.run(TOUCHING) == []
     assert browser.run(CONTRAST) >= 4.5
     assert browser.run("performance.getEntriesByType('resource').length") == 0
     assert browser.wanted() == []
