@@ -52,7 +52,8 @@ class Tab:
             answer = self._next()
             if answer.get("id") == self._last:
                 assert "error" not in answer, (method, answer["error"])
-                return answer.get("result", {})
+                result: dict[str, Any] = answer.get("result", {})
+                return result
             self.events.append(answer)
 
     def _next(self) -> dict[str, Any]:
@@ -64,7 +65,8 @@ class Tab:
             assert piece, "the browser is gone"
             self._rest += piece
         one, _, self._rest = self._rest.partition(b"\0")
-        return json.loads(one)
+        message: dict[str, Any] = json.loads(one)
+        return message
 
     def open(self, page: Path, *, width: int = 1280, dark: bool = False) -> None:
         """Shows a file at a width, in a theme, and waits until it is loaded."""
