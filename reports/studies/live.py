@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
-from reports.estimators import Lift, ratio_lift, srm, two_sided_lift, winsorised
+from reports.estimators import Floats, Lift, ratio_lift, srm, two_sided_lift, winsorised
 from reports.studies.cells import backfill
 from reports.studies.looks import LOOKS
 from reports.studies.workers import Progress, one_thread
@@ -206,10 +206,11 @@ def estimate(
         if covariate:
             before, often = stage.before
             given = (before[kept], often[kept])
+        earned: Floats = money.astype(np.float64)
         if cap:
             before, often = stage.before
-            money = winsorised(money, before[often > 0] * (len(requests) / max(float(often.sum()), 1.0)))
-        found = ratio_lift(money[kept], asked_often[kept], asked[kept], covariate=given)
+            earned = winsorised(earned, before[often > 0] * (len(requests) / max(float(often.sum()), 1.0)))
+        found = ratio_lift(earned[kept], asked_often[kept], asked[kept], covariate=given)
     return _plain(found)
 
 
