@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
@@ -259,7 +260,18 @@ def save(figure: Figure, kind: str) -> bytes:
     plain: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with mpl.rc_context(style()):
         figure.savefig(held, format=kind, dpi=160, facecolor="none" if kind == "svg" else PAPER, metadata=plain)
-    return hover.titled(held.getvalue().decode(), words).encode() if words else held.getvalue()
+    if kind != "svg":
+        return held.getvalue()
+    return hover.titled(_numbered(held.getvalue().decode()), words).encode()
+
+
+def _numbered(svg: str) -> str:
+    """The SVG with its clips named by their place.
+
+    Matplotlib names them by all digits of their corners, and the layout's solver leaves the last ones to chance.
+    """
+    names = {name: f"clip{place}" for place, name in enumerate(dict.fromkeys(re.findall(r"\bp[0-9a-f]{10}\b", svg)))}
+    return re.sub(r"\bp[0-9a-f]{10}\b", lambda found: names[found.group()], svg)
 
 
 def write_aside(path: Path, content: bytes) -> None:

@@ -96,7 +96,7 @@ class TestFigures:
         figures = load_run(made_up).figures
         with pytest.raises(AttributeError, match="no figure 'forrest'; did you mean 'forest'"):
             figures.forrest()
-        with pytest.raises(ValueError, match="no figure 'zzz'; known: calibration"):
+        with pytest.raises(ValueError, match="no figure 'zzz'; known: budgets, calibration"):
             figures["zzz"]
         assert not hasattr(figures, "_repr_png_")
 

@@ -26,7 +26,7 @@ def test_every_hot_kernel_and_path_has_a_benchmark():
     groups = {one.group for one in BENCHMARKS.values()}
     assert groups == {
         "draws", "top-k", "maxsim", "ema", "store", "auction", "feedback", "market", "user-tower", "retrieval",
-        "cascade", "training",
+        "cascade", "training", "serving",
     }  # fmt: skip
     assert {"user-tower/dssm+cas", "retrieval/dssm", "retrieval/dssm+cs3", "cascade/dssm"} <= set(BENCHMARKS)
 
