@@ -110,7 +110,7 @@ def looked_at(results: Record) -> list[tuple[str, Record]]:
         for one in levels[:1] + levels[1:][-1:]:
             first = next((row for row in one["looks"] if row["design"] == "user_split"), one["looks"][0])
             bound = wording.percent(one["bound"], sign=False)
-            found.append((f"{name}, {bound} of spend bound", first["shown"]))
+            found.append((f"{name.capitalize()},\n{bound} of spend bound", first["shown"]))
     return found
 
 
@@ -135,7 +135,7 @@ def looks(results: Record) -> Figure:
         ends = np.expm1(np.concatenate([effect[late] - band[late], effect[late] + band[late], [one["truth"], 0.05]]))
         reach = np.nanmax(np.abs(ends[np.isfinite(ends)]))
         ax.set_ylim(-1.1 * reach, 1.1 * reach)
-        whole_days(ax, x)
+        ax.set_xticks(np.unique([1, x.size // 3, 2 * x.size // 3, x.size]))
         percent_axis(ax.yaxis)
         ax.grid()
     axes[0].set_ylabel("Cumulative lift of revenue")
