@@ -19,6 +19,7 @@ def build(results: Record, timing: Record, manifest: Record, drawn: Mapping[str,
     """The page's sections, in order."""
     every = [
         cells(results, timing, drawn),
+        counters(results),
         steps(results),
         paper(results, timing),
         effects(results, drawn),
@@ -110,6 +111,28 @@ def _qps(timed: Record | None) -> str:
         return wording.MISSING
     change = timed["qps_change"]
     return f"{wording.percent(change['value'])} {wording.span((change['lo'], change['hi']), wording.percent)}"
+
+
+def counters(results: Record) -> Section | None:
+    """What counters alone gain, beside what full CS3 adds to them."""
+    rows: list[list[str | Cell]] = []
+    for name, one in results["scenarios"].items():
+        if one.get("counters"):
+            full = one["cells"]["dssm+cs3"]["metrics"]
+            gained = [effect_cell(one["counters"][key]) for key in ("revenue", MONEY)]
+            rows.append([name, *gained, effect_cell(full["revenue"]), effect_cell(full[MONEY])])
+    if not rows:
+        return None
+    columns = (
+        "Scenario", "Counters: revenue", "Counters: expected revenue", "CS3: revenue", "CS3: expected revenue",
+    )  # fmt: skip
+    return Section(
+        key="counters",
+        title="What online counters alone gain",
+        caption="Counters: the base over itself without them (dssm-bare), with the same settings where cells share "
+        "them; CS3: full CS3 over the base. Fresh worlds, 95% t intervals, not corrected.",
+        tables=(table("", columns, rows, shown=True),),
+    )
 
 
 def steps(results: Record) -> Section:

@@ -41,6 +41,8 @@ SCENARIOS = (
     "null_no_signal", "null_dot",
 )  # fmt: skip
 NULLS = ("null_no_signal", "null_dot")
+BARE = "dssm-bare"
+"""The base without online counters: what they alone gain stands beside what CS3 gains. It is no cell of the design."""
 NULL_LIMIT = 0.01
 """A null world passes when the upper end of the interval of full CS3 is below this lift."""
 CHOOSING_SEED = 801
@@ -107,8 +109,8 @@ def settings_of(scenario: str, how: str) -> dict[str, dict[str, Any]]:
     """
     known = shipped(scenario) or shipped(SEARCHED)
     if how == "shared":
-        return {arm: known.get(BASE, {}) for arm in cells()}
-    return {arm: known.get(arm, known.get(FULL, {})) for arm in cells()}
+        return {arm: known.get(BASE, {}) for arm in (*cells(), BARE)}
+    return {arm: known.get(arm, known.get(FULL, {})) for arm in cells()} | {BARE: known.get(BARE, {})}
 
 
 def check(plan: Plan) -> None:
@@ -162,11 +164,12 @@ def run_ablation(
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Facts of one scenario by cell, a row per world; ``a_a``: the base twice."""
+    """Facts of one scenario by cell, a row per world; ``a_a``: the base twice; ``bare``: it without counters, fresh."""
 
     choosing: Mapping[str, Sequence[Facts]]
     fresh: Mapping[str, Sequence[Facts]]
     a_a: Facts
+    bare: Sequence[Facts] = ()
 
 
 def _scenario(
@@ -196,6 +199,7 @@ def _scenario(
                 keep = side == "fresh" and w == s.run.seed
                 cell = add(Cell(world=w, name=arm, days=s.run.days), full=side == "fresh", keep_state=keep)
                 sides.setdefault(side, {}).setdefault(arm, []).append(cell)
+    bare = [add(Cell(world=w, name=BARE, days=s.run.days), full=False) for w in _fresh(s)]
     add(a_a)
     compute_missing(run, s, tasks, jobs=jobs, quiet=quiet, engine=engine)
     facts = {side: {arm: facts_of(run, mine) for arm, mine in arms.items()} for side, arms in sides.items()}
@@ -203,7 +207,7 @@ def _scenario(
     if not path.exists():
         write_json(path, _serving(run, s, [mine[0] for mine in sides["fresh"].values()], given))
     run.finish()
-    return Found(**facts, a_a=facts_of(run, [a_a])[0]), read_json(path)
+    return Found(**facts, a_a=facts_of(run, [a_a])[0], bare=facts_of(run, bare)), read_json(path)
 
 
 def _serving(run: RunDirectory, s: Scenario, timed: Sequence[Cell], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,6 +303,7 @@ def one_scenario(s: Scenario, found: Found) -> dict[str, Any]:
         "steps": steps,
         "effects": {key: effects({a: _money(mine, key) for a, mine in found.fresh.items()}) for key in CORRECTED[:2]},
         "best": best(found),
+        "counters": counters(found),
         "null": null_check(rows[FULL]["metrics"]) if s.name in NULLS else None,
         "lights": list(shown.values()),
     }
@@ -340,6 +345,13 @@ def best(found: Found) -> dict[str, Any]:
 
 def _told(lift: Any) -> dict[str, Any]:
     return {"rel_effect": lift.rel_effect, "ci": [lift.lo, lift.hi], "p": lift.p, "n_worlds": lift.n_worlds}
+
+
+def counters(found: Found) -> dict[str, Any]:
+    """What online counters alone gain, the base over itself without them, on fresh worlds: both kinds of revenue."""
+    if not found.bare:
+        return {}
+    return {key: _told(paired_lift(_money(found.bare, key), _money(found.fresh[BASE], key))) for key in CORRECTED[:2]}
 
 
 def null_check(metrics: Mapping[str, Any]) -> dict[str, Any]:

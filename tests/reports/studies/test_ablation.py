@@ -45,6 +45,9 @@ def test_every_cell_is_held_against_the_base_on_fresh_worlds(finished: Path) -> 
     assert set(one["best"]["all"]) == set(cells()[1:])
     assert one["best"]["all"][one["best"]["arm"]] == max(one["best"]["all"].values())
     assert one["null"] is None
+    assert one["counters"]["revenue"]["n_worlds"] == 2
+    assert one["counters"]["expected_revenue"]["rel_effect"] > -1
+    assert "dssm-bare" not in one["cells"]
     assert "A/A" in {light["name"] for light in one["lights"]}
 
 
@@ -66,7 +69,7 @@ def test_a_finished_ablation_is_read_and_drawn_again(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in finished.glob("scenarios/*/cells/*/*/cell.json")}
-    assert len(stamps) == 3 * 9 + 1
+    assert len(stamps) == 3 * 9 + 2 + 1
     before = (finished / "results.json").read_bytes()
     run_ablation(plan(), finished, 1, quiet=True)
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
@@ -74,7 +77,14 @@ def test_a_finished_ablation_is_read_and_drawn_again(
     monkeypatch.setattr("sys.argv", ["cs3bench", "report", str(finished)])
     main()
     said = capsys.readouterr().out
-    for title in ("All eight cells", "Step by step", "Beside the paper", "What each mechanism gives", "The best cell"):
+    for title in (
+        "All eight cells",
+        "What online counters alone gain",
+        "Step by step",
+        "Beside the paper",
+        "What each mechanism gives",
+        "The best cell",
+    ):
         assert f"## {title}" in said
     page = (finished / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") >= 3
