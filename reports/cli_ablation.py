@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reports.cli_engine import with_engine
+from reports.cli_study import resolved, shown, study, typed, workers
 
 if TYPE_CHECKING:
     from reports.studies.engines import Dask
@@ -18,17 +15,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--scenario", "scenarios", multiple=True, help="Name or TOML file, again for more.  [default: eight]")
-@click.option("--small", is_flag=True, help="The scenarios' small form: too noisy to decide.")
-@click.option("--worlds", type=click.IntRange(1), help="Number of fresh worlds, on which all is reported.")
-@click.option("--seed", type=click.IntRange(0), help="Seed of the first fresh world; the others follow it.")
+@study(None)
 @click.option("--choosing", type=click.IntRange(0), default=2, show_default=True, help="Worlds that choose the best.")
-@click.option("--settings", type=click.Choice(["shared", "own"]), default="shared", show_default=True,
-              help="The base's settings for all cells, or each cell's own from its search.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/...]")
-@click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of every scenario.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-@with_engine
+@click.option(
+    "--settings",
+    type=click.Choice(["shared", "own"]),
+    default="shared",
+    show_default=True,
+    help="The base's settings for all cells, or each cell's own from its search.",
+)
 def ablation(
     scenarios: tuple[str, ...],
     small: bool,
@@ -46,29 +41,22 @@ def ablation(
 
     An interrupted run resumes when the same command is given again.
     """
-    from simulator.scenario import load
-
-    extra = [f"run.worlds={worlds}"] * (worlds is not None) + [f"run.seed={seed}"] * (seed is not None)
     from reports.studies.ablation import SCENARIOS, Plan, run_ablation
 
     chosen = tuple(dict.fromkeys(scenarios)) or SCENARIOS
     plan = Plan(
-        scenarios=tuple(load(name, small=small, sets=[*sets, *extra]) for name in chosen),
+        scenarios=tuple(resolved(name, small, worlds, seed, sets) for name in chosen),
         choosing=choosing,
         settings=settings,  # type: ignore[arg-type]  # click has checked it
         small=small,
-        command=shlex.join(["cs3bench", *sys.argv[1:]]),
+        command=typed(),
     )
-    root, _ = run_ablation(plan, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
+    root, _ = run_ablation(plan, out, workers(jobs), quiet=quiet, engine=engine)
     draw(root)
 
 
 def draw(root: Path) -> None:
     """Draw the page of a finished run and print its tables."""
     from reports.ablation_page import write_page
-    from simulator.experiment import read_json
 
-    results, timing, manifest = (read_json(root / f"{name}.json") for name in ("results", "timing", "manifest"))
-    page = write_page(results, timing, manifest, root)
-    click.echo((root / "tables.md").read_text(encoding="utf-8"))
-    click.echo(f"page: {page}")
+    shown(root, write_page)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
+
+from reports.cli_study import typed
 
 
 @click.command()
@@ -25,5 +25,5 @@ def growth(scenario: str, small: bool, sets: tuple[str, ...], out: Path | None, 
 
     config = validated(GrowthConfig, {**given, **overrides(sets)}, "growth")
     root = out or config.default_out()
-    run(config, root, quiet=quiet, command=shlex.join(["cs3bench", *sys.argv[1:]]))
+    run(config, root, quiet=quiet, command=typed())
     click.echo((root / "growth.md").read_text(encoding="utf-8"))

@@ -2,72 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.cli_engine import with_engine
+from reports.cli_study import numbers, overridden, resolved, shown, study, typed, workers
 
 if TYPE_CHECKING:
     from reports.studies.engines import Dask
 
-Command = Callable[..., None]
-
-
-def _common(scenario: str) -> Callable[[Command], Command]:
-    """Options of every study of worlds."""
-
-    def add(command: Command) -> Command:
-        options = [
-            click.option("--scenario", default=scenario, show_default=True, help="Name, or path of a TOML file."),
-            click.option("--small", is_flag=True, help="The scenario's small form: too noisy to decide."),
-            click.option("--worlds", type=click.IntRange(2), help="Number of worlds."),
-            click.option("--seed", type=click.IntRange(0), help="Seed of the first world; the others follow it."),
-            click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]"),
-            click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory."),
-            click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field."),
-            click.option("--quiet", is_flag=True, help="No progress bar."),
-        ]
-        command = with_engine(command)
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-def _scenario(scenario: str, small: bool, worlds: int | None, seed: int | None, sets: tuple[str, ...]) -> Any:
-    from simulator.scenario import load
-
-    extra = [f"run.worlds={worlds}"] * (worlds is not None) + [f"run.seed={seed}"] * (seed is not None)
-    return load(scenario, small=small, sets=[*sets, *extra])
-
-
-def _command() -> str:
-    return shlex.join(["cs3bench", *sys.argv[1:]])
-
-
-def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
-    """``"1,2.5"`` as numbers.
-
-    Raises:
-        ValueError: one line naming the option.
-    """
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{option} {text}: must be numbers, separated by commas") from None
-
 
 @click.command()
-@_common("laboratory")
+@study("laboratory", worlds=2)
 @click.option("--meter", type=click.Choice(["interference", "contamination"]), help="One of the two.  [default: both]")
 @click.option("--control", help="Arm.  [default: the meter's own]")
 @click.option("--treatment", help="Arm.  [default: the meter's own]")
@@ -95,7 +43,7 @@ def lab(
 
     An interrupted run resumes when the same command is given again.
     """
-    resolved = _scenario(scenario, small, worlds, seed, sets)
+    named = resolved(scenario, small, worlds, seed, sets)
     from reports.studies.lab import METERS, Plan, run_lab
     from simulator.designs import LIVE
     from simulator.plugins import nearest
@@ -110,28 +58,24 @@ def lab(
         values = numbers(text, f"--{key}")
         if values is not None:
             given[key] = values
-    base = Plan(scenario=resolved)
+    base = Plan(scenario=named)
     for one in given["meters"]:
         first, second = getattr(base, one)
         given[one] = (control or first, treatment or second)
-    plan = Plan(scenario=resolved, small=small, command=_command(), **given)
-    root, _ = run_lab(plan, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
+    plan = Plan(scenario=named, small=small, command=typed(), **given)
+    root, _ = run_lab(plan, out, workers(jobs), quiet=quiet, engine=engine)
     draw(root)
 
 
 def draw(root: Path) -> None:
     """Draw the page of a finished laboratory and print its tables."""
     from reports.lab_page import write_page
-    from simulator.experiment import read_json
 
-    results, timing, manifest = (read_json(root / f"{name}.json") for name in ("results", "timing", "manifest"))
-    page = write_page(results, timing, manifest, root)
-    click.echo((root / "tables.md").read_text(encoding="utf-8"))
-    click.echo(f"page: {page}")
+    shown(root, write_page)
 
 
 @click.command()
-@_common("laboratory")
+@study("laboratory", worlds=2)
 @click.option("--lift", type=float, default=0.02, show_default=True, help="Relative lift to be found.")
 @click.option(
     "--power",
@@ -166,30 +110,26 @@ def power(
 
     An interrupted run resumes when the same command is given again.
     """
-    resolved = _scenario(scenario, small, worlds, seed, sets)
+    named = resolved(scenario, small, worlds, seed, sets)
     from reports.lab_page import write_power_page
     from reports.studies.lab import MODEL_FREE, TIGHTNESS, Plan
     from reports.studies.power import run_power
-    from simulator.experiment import read_json
 
     plan = Plan(
-        scenario=resolved,
+        scenario=named,
         meters=("interference",),
         interference=(control or MODEL_FREE[0], treatment or MODEL_FREE[1]),
         tightness=(TIGHTNESS[0] if tightness is None else tightness,),
         shares=(share,),
         small=small,
-        command=_command(),
+        command=typed(),
     )
-    root, found = run_power(plan, lift, wanted, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
-    results, timing, manifest = (read_json(root / f"{name}.json") for name in ("results", "timing", "manifest"))
-    page = write_power_page(found, results, timing, manifest, root)
-    click.echo((root / "tables.md").read_text(encoding="utf-8"))
-    click.echo(f"page: {page}")
+    root, found = run_power(plan, lift, wanted, out, workers(jobs), quiet=quiet, engine=engine)
+    shown(root, partial(write_power_page, found))
 
 
 @click.command()
-@_common("quickstart")
+@study("quickstart", worlds=2)
 @click.option(
     "--dial", required=True, help="feature_noise, drift, label_wait, sync, budget_tightness, cross_share or k."
 )
@@ -220,7 +160,6 @@ def sensitivity(
 
     if dial not in DIALS:
         raise ValueError(f"--dial {dial}: must be one that is known{nearest(dial, DIALS)}")
-    extra = [f"run.worlds={worlds}"] * (worlds is not None) + [f"run.seed={seed}"] * (seed is not None)
     plan = Plan(
         scenario=scenario,
         dial=dial,
@@ -228,22 +167,18 @@ def sensitivity(
         control=control,
         treatment=treatment,
         small=small,
-        sets=(*sets, *extra),
-        command=_command(),
+        sets=overridden(worlds, seed, sets),
+        command=typed(),
     )
-    root, _ = run_sensitivity(plan, out, jobs or os.cpu_count() or 1, quiet=quiet, engine=engine)
+    root, _ = run_sensitivity(plan, out, workers(jobs), quiet=quiet, engine=engine)
     draw_sensitivity(root)
 
 
 def draw_sensitivity(root: Path) -> None:
     """Draw the page of a finished sensitivity study and print its tables."""
     from reports.lab_page import write_sensitivity_page
-    from simulator.experiment import read_json
 
-    results, timing, manifest = (read_json(root / f"{name}.json") for name in ("results", "timing", "manifest"))
-    page = write_sensitivity_page(results, timing, manifest, root)
-    click.echo((root / "tables.md").read_text(encoding="utf-8"))
-    click.echo(f"page: {page}")
+    shown(root, write_sensitivity_page)
 
 
 @click.command()

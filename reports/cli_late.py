@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
+
+from reports.cli_study import typed
 
 
 @click.command()
@@ -56,6 +56,6 @@ def late(
 
     config = validated(LateConfig, given | ({"ads": sizes} if sizes else {}), "late")
     root = out or config.default_out()
-    run(config, root, quiet=quiet, command=shlex.join(["cs3bench", *sys.argv[1:]]))
+    run(config, root, quiet=quiet, command=typed())
     click.echo((root / "late.md").read_text(encoding="utf-8"))
     click.echo(f"figures: {root / 'figures'}")

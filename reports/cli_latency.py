@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
+
+from reports.cli_study import typed
 
 
 @click.command()
@@ -36,5 +36,5 @@ def latency(
 
     config = validated(ServingConfig, {**(SMALL if small else {}), **given, **overrides(sets)}, "latency")
     root = out or config.default_out()
-    run(config, root, quiet=quiet, command=shlex.join(["cs3bench", *sys.argv[1:]]))
+    run(config, root, quiet=quiet, command=typed())
     click.echo((root / "latency.md").read_text(encoding="utf-8"))

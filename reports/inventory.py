@@ -119,12 +119,15 @@ def _planned(root: Path, kind: str, manifest: Record) -> int | None:
 
     Of several levels, all are as large as the largest one that has begun.
     """
-    levels = KINDS[kind].levels if kind in KINDS else ""
-    if not levels:
-        from reports.studies.planned import planned_cells
+    from reports.studies.planned import planned_cells
 
-        path = root / PROGRESS
-        return path.stat().st_size // 8 if path.exists() else planned_cells(kind, manifest.get("identity") or {})
+    levels = KINDS[kind].levels if kind in KINDS else ""
+    path = root / PROGRESS
+    if not levels and path.exists():
+        return path.stat().st_size // 8
+    told = planned_cells(kind, manifest.get("identity") or {})
+    if not levels or told is not None:
+        return told
     found = [_level(path) for path in sorted(root.glob(levels)) if (path / "manifest.json").exists()]
     values = (manifest.get("identity") or {}).get("values")
     if not found or not values:

@@ -1,4 +1,4 @@
-"""The reference ranker that knows the truth, and two mishaps of any; learned rankers live in ``baselines``."""
+"""Rankers without a model, for references and benchmarks, and two mishaps of any; ``baselines`` has learned ones."""
 
 from __future__ import annotations
 
@@ -30,6 +30,29 @@ class OracleRanker:
 
     def update(self, impressions: Impressions) -> None:
         """Nothing to learn: it knows."""
+
+    def sync(self, now: int) -> None:
+        """Nothing to publish."""
+
+
+class TableRanker:
+    """Looks an ad's rate up and learns nothing: what is left of a market's time is the market itself.
+
+    Args:
+        rate: float32 [A], in [0, 1].
+    """
+
+    def __init__(self, rate: Floats) -> None:
+        self._rate = rate
+
+    def rank(self, requests: Requests, ads: Keys) -> Ranked:
+        """The ads' rates, and a hidden vector of width 0."""
+        pctr = self._rate.take(ads, mode="clip")
+        np.putmask(pctr, ads == PAD, 0.0)
+        return Ranked(pctr=pctr, hidden=np.zeros((*ads.shape, 0), dtype=np.float32))
+
+    def update(self, impressions: Impressions) -> None:
+        """Nothing is learned."""
 
     def sync(self, now: int) -> None:
         """Nothing to publish."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import reports.cli
+import reports.cli_ab
 from reports.cli import main
 from tests.reports.studies.tiny import arguments
 
@@ -54,7 +54,8 @@ def test_it_keeps_the_contract(cs3bench):
 
 
 def test_it_runs_in_an_ab_test_and_its_lift_is_measured(cs3bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(reports.cli, "_page", lambda root: root)  # the pictures take longer than the markets
+    # The pictures take longer than the markets.
+    monkeypatch.setattr(reports.cli_ab, "paged", lambda root, write_page: root)
     typed = ["--control", "random", "--treatment", f"{ARM}[lr=0.1]", "--worlds", "1", "--jobs", "1"]
     code, out, err = cs3bench(*arguments(tmp_path / "run", *typed))
     assert (code, err) == (0, "")

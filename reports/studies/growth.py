@@ -21,9 +21,9 @@ from pydantic import Field
 from reports.latency import machine
 from reports.studies.manifests import made_by
 from simulator.config import Section
-from simulator.experiment import digest, write_json
+from simulator.experiment import digest, write_bytes, write_json
 from simulator.marketplace import MarketConfig, Marketplace
-from simulator.records import Floats, Impressions, Keys, Ranked, Requests
+from simulator.ranking import TableRanker
 from simulator.retrieval import RandomRetriever
 from simulator.scenario import load
 from simulator.world import WorldConfig, build
@@ -50,23 +50,6 @@ class GrowthConfig(Section):
     def default_out(self) -> Path:
         """``runs/growth-DIGEST``."""
         return Path("runs") / f"growth-{digest({'config': self.model_dump(mode='json'), **made_by()})}"
-
-
-class Looked:
-    """A ranker that looks a rate up: what is left is the market itself."""
-
-    def __init__(self, rate: Floats) -> None:
-        self._rate = rate
-
-    def rank(self, requests: Requests, ads: Keys) -> Ranked:
-        """The ads' rates, and hidden vectors of width 0."""
-        return Ranked(pctr=self._rate.take(ads, mode="clip"), hidden=np.zeros((*ads.shape, 0), dtype=np.float32))
-
-    def update(self, impressions: Impressions) -> None:
-        """Learns nothing."""
-
-    def sync(self, now: int) -> None:
-        """Publishes nothing."""
 
 
 def one_size(config: GrowthConfig, dial: Dial, times: int) -> dict[str, Any]:
@@ -100,7 +83,7 @@ def _day(config: WorldConfig, market: MarketConfig, seed: int) -> tuple[float, f
     world = build(config, seed, 1)
     built = time.process_time()
     rate = np.linspace(0.02, 0.08, world.catalog.ads.rows, dtype=np.float32)
-    Marketplace(world, market, RandomRetriever(world.catalog, seed), Looked(rate)).run_day(0)
+    Marketplace(world, market, RandomRetriever(world.catalog, seed), TableRanker(rate)).run_day(0)
     return built - begin, time.process_time() - built
 
 
@@ -147,7 +130,7 @@ def run(config: GrowthConfig, out: Path, *, quiet: bool = False, command: str = 
     }
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", results)
-    (out / "growth.md").write_text(page(results) + "\n", encoding="utf-8")
+    write_bytes(out / "growth.md", (page(results) + "\n").encode())
     return results
 
 

@@ -59,5 +59,14 @@ def _of(identity: Identity) -> Scenario:
     return Scenario.model_validate(identity["config"])
 
 
-COUNTS: Mapping[str, Callable[[Identity], int]] = {"ab": _ab, "arena": _arena, "lab": _lab, "offline": _offline}
+def _ablation(identity: Identity) -> int:
+    """A burn-in and all cells of every world, the base without counters in the fresh ones, one A/A a scenario."""
+    fresh = [config["run"]["worlds"] for config in identity["config"].values()]
+    each = 1 + len(identity["cells"])
+    return sum(each * (len(identity["choosing"]) + worlds) + worlds + 1 for worlds in fresh)
+
+
+COUNTS: Mapping[str, Callable[[Identity], int]] = {
+    "ab": _ab, "ablation": _ablation, "arena": _arena, "lab": _lab, "offline": _offline,
+}  # fmt: skip
 """Kind of run -> how its cells are counted."""

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from simulator.marketplace import MarketConfig, Marketplace
-from simulator.ranking import OracleRanker
-from simulator.records import Floats, Keys, Ranked, Requests
+from simulator.ranking import OracleRanker, TableRanker
 from simulator.retrieval import RandomRetriever
 from simulator.scenario import Scenario, load
 from simulator.world import World, build
@@ -29,22 +28,6 @@ def scenario() -> Scenario:
 @pytest.fixture(scope="session")
 def world(scenario: Scenario) -> World:
     return build(scenario.world, 7, 2)
-
-
-class TableRanker:
-    """A rate per ad, looked up: what is left is the market itself."""
-
-    def __init__(self, rate: Floats) -> None:
-        self.rate = rate
-
-    def rank(self, requests: Requests, ads: Keys) -> Ranked:
-        return Ranked(pctr=self.rate.take(ads, mode="clip"), hidden=np.zeros((*ads.shape, 0), dtype=np.float32))
-
-    def update(self, impressions: object) -> None:
-        """Learns nothing."""
-
-    def sync(self, now: int) -> None:
-        """Publishes nothing."""
 
 
 @pytest.fixture(scope="session")

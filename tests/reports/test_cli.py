@@ -99,13 +99,13 @@ class TestStudy:
         assert "verdict:" in out
 
     def test_a_finished_run_is_not_computed_again(self, finished, tmp_path, cs3bench, monkeypatch):
-        import reports.cli
+        import reports.cli_ab
         import reports.studies.twins
 
         copy = tmp_path / "run"
         shutil.copytree(finished, copy)
         monkeypatch.setattr(reports.studies.twins, "compute", None)
-        monkeypatch.setattr(reports.cli, "_page", lambda root: root)
+        monkeypatch.setattr(reports.cli_ab, "paged", lambda root, write_page: root)
         code, _, err = cs3bench(*arguments(copy, "--jobs", "1"))
         assert (code, err) == (0, "")
         assert (copy / "results.json").read_bytes() == (finished / "results.json").read_bytes()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reports.cli_lab import lab, numbers, power, replay, sensitivity
+from reports.cli_lab import lab, power, replay, sensitivity
+from reports.cli_study import numbers
 from tests.reports.studies.test_lab import SETS
 
 

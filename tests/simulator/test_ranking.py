@@ -1,4 +1,4 @@
-"""Two mishaps of a ranker: noise, and a redesign of its hidden space."""
+"""A ranker that is a table; two mishaps of any: noise, and a redesign of its hidden space."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from simulator.ranking import handicapped, redesigned
+from simulator.ranking import TableRanker, handicapped, redesigned
 from simulator.records import PAD, Ranked
 from tests.simulator.test_feedback import requests_of
 
@@ -20,6 +20,14 @@ def said() -> tuple[np.ndarray, Ranked]:
     ads[:, 5] = PAD
     pctr = np.where(ads == PAD, 0, rng.uniform(0.02, 0.2, (R, K))).astype(np.float32)
     return ads, Ranked(pctr=pctr, hidden=rng.lognormal(size=(R, K, H)).astype(np.float32))
+
+
+def test_a_table_is_looked_up_and_a_pad_is_nothing():
+    rate = np.array([0.1, 0.2, 0.3], dtype=np.float32)
+    ranked = TableRanker(rate).rank(requests_of(1), np.array([[2, 0, PAD]], dtype=np.int32))
+    assert ranked.pctr.tolist() == [[rate[2], rate[0], 0]]
+    assert ranked.hidden.shape == (1, 3, 0)
+    assert rate.tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_a_handicap_is_noise_of_its_size_by_key(said):
