@@ -9,22 +9,13 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from reports import wording
-from reports.figures import MARKS, MUTED, Row, canvas, dot_rows, floats, interval, legend, percent_axis, styled
+from reports.strokes import MARKS, MUTED, canvas, dot_rows, interval, legend, lift_row, percent_axis, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Record = Mapping[str, Any]
 MONEY = "expected_revenue"
-
-
-def lift_row(label: str, metric: Record) -> Row:
-    """A dot with its interval and its numbers."""
-    value, ends = metric.get("rel_effect"), interval(metric.get("ci"))
-    side = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else ""
-    words = f"{wording.percent(value)}  {wording.span(metric.get('ci'), wording.percent)}"
-    return Row(label, float(floats([value])[0]), ends, words, side)
 
 
 @styled

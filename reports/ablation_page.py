@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reports import ablation_figures, ablation_sections, lab_figures, lab_page, wording
+from reports import ablation_figures, ablation_sections, study_page, wording
+from reports.strokes import draw_into
 
 Record = Mapping[str, Any]
 SCHEMA = 1
@@ -20,8 +21,8 @@ def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> 
     """
     if results.get("schema") != SCHEMA:
         raise ValueError(f"schema of the ablation's results == {results.get('schema')}, must be {SCHEMA}")
-    svgs = lab_figures.draw_all(ablation_figures.drawable(results), out)
-    return lab_page.write(
+    svgs = draw_into(out, ablation_figures.drawable(results))
+    return study_page.write(
         out,
         title=f"Ablation of CS3 in {len(results['scenarios'])} scenario{'s' * (len(results['scenarios']) != 1)}",
         facts=facts(results),

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports import wording
-from reports.figures import direction
+from reports.parts import Cell, Section, appendix, effect_cell, table, worlds
 from reports.published import ONLINE, PAPER
-from reports.sections import TONES, Cell, Section, appendix, table, worlds
+from reports.strokes import direction
 from reports.studies.mechanisms import WORTH_REVENUE
 
 Record = Mapping[str, Any]
@@ -49,15 +49,6 @@ def headline(results: Record) -> str:
 
 def _sure(metric: Record) -> bool:
     return direction(metric) == "better" and wording.known(metric.get("q")) and metric["q"] <= 0.05
-
-
-def effect_cell(metric: Record) -> Cell:
-    """Effect and interval, coloured where the interval leaves 0."""
-    spell = wording.percent if metric.get("kind", "ratio") == "ratio" else wording.signed
-    value = metric.get("rel_effect") if metric.get("kind", "ratio") == "ratio" else metric.get("effect")
-    if not wording.known(value):
-        return Cell(text=wording.MISSING)
-    return Cell(text=f"{spell(value)} {wording.span(metric.get('ci'), spell)}", tone=TONES.get(direction(metric), ""))
 
 
 def cells(results: Record, timing: Record, drawn: Mapping[str, str]) -> Section:

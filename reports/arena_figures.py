@@ -14,21 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports import wording
-from reports.figures import (
+from reports.strokes import (
     GRID,
     MARKS,
     MUTED,
     PAPER,
     Row,
     canvas,
-    direction,
     dot_rows,
-    floats,
+    draw_into,
     interval,
+    lift_row,
     percent_axis,
-    save,
     styled,
-    write_aside,
 )
 
 if TYPE_CHECKING:
@@ -52,18 +50,12 @@ def in_plane(results: Record, timing: Record) -> list[str]:
     return sorted((arm for arm in ranked(results, bounds=False) if arm in placed), key=lambda a: placed[a]["p50_ms"])
 
 
-def _lift_row(label: str, metric: Record) -> Row:
-    value, ends = metric.get("rel_effect"), interval(metric.get("ci"))
-    words = f"{wording.percent(value)}  {wording.span(metric.get('ci'), wording.percent)}"
-    return Row(label, float(floats([value])[0]), ends, words, direction(metric))
-
-
 @styled
 def lifts(results: Record) -> Figure:
     """Expected revenue of every arm but the bounds over the reference's."""
     names = [arm for arm in ranked(results, bounds=False) if arm != results["reference"]]
     figure, (ax,) = canvas(0.3 * len(names) + 0.8)
-    dot_rows(ax, [_lift_row(arm, results["arms"][arm]["metrics"][MONEY]) for arm in names])
+    dot_rows(ax, [lift_row(arm, results["arms"][arm]["metrics"][MONEY]) for arm in names])
     percent_axis(ax.xaxis)
     ax.set_xlabel(f"Lift of expected revenue over {results['reference']}")
     return figure
@@ -74,7 +66,7 @@ def mechanisms(results: Record) -> Figure:
     """Expected revenue of each arm with CS3 or a part of it over the same arm without."""
     found = results["mechanisms"].values()
     figure, (ax,) = canvas(0.3 * len(found) + 0.8)
-    dot_rows(ax, [_lift_row(f"{one['over']} + {one['adds'].upper()}", one["metrics"][MONEY]) for one in found])
+    dot_rows(ax, [lift_row(f"{one['over']} + {one['adds'].upper()}", one["metrics"][MONEY]) for one in found])
     percent_axis(ax.xaxis)
     ax.set_xlabel("Lift of expected revenue, each arm over itself without")
     return figure
@@ -182,13 +174,4 @@ def drawable(results: Record, timing: Record) -> dict[str, Callable[[], Figure]]
 
 def draw_all(results: Record, timing: Record, out: Path) -> dict[str, str]:
     """Draw every figure into `figures/NAME.png` and `.svg`; the SVG texts by name."""
-    folder = out / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = {}
-    for name, draw in drawable(results, timing).items():
-        figure = draw()
-        svg = save(figure, "svg")
-        write_aside(folder / f"{name}.svg", svg)
-        write_aside(folder / f"{name}.png", save(figure, "png"))
-        drawn[name] = svg.decode()
-    return drawn
+    return draw_into(out, drawable(results, timing))

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reports import arena_figures, arena_sections, wording
-from reports.figures import write_aside
-from reports.page import inlined, template
+from reports import arena_figures, arena_sections, study_page, wording
 
 Record = Mapping[str, Any]
 SCHEMA = 1
@@ -24,20 +22,17 @@ def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> 
         raise ValueError(f"schema of the arena's results == {results.get('schema')}, must be {SCHEMA}")
     svgs = arena_figures.draw_all(results, timing, out)
     built = arena_sections.build(results, timing, manifest, svgs)
-    text = template("arena.html").render(
+    return study_page.write(
+        out,
         title=f"Arena: {len(results['arms'])} arms in {results['scenario']}",
         facts=facts(results),
         small=bool(results.get("small")),
         verdict=arena_sections.headline(results),
         lights=arena_sections.lights(results),
-        sections=built,
-        figures=inlined(built, svgs),
-        titled=True,
+        built=built,
+        svgs=svgs,
+        brand="arena",
     )
-    path = out / "index.html"
-    write_aside(path, text.encode())
-    write_aside(out / "tables.md", arena_sections.markdown(built).encode())
-    return path
 
 
 def facts(results: Record) -> list[str]:

@@ -5,13 +5,14 @@ Nothing here computes a statistic. A section without numbers is not built.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from reports import wording
 from reports.arena_figures import HIT, MONEY, in_plane, ranked
-from reports.figures import direction
-from reports.sections import LIGHTS, TONES, Cell, Section, Table, appendix, latency, table, worlds
+from reports.parts import LIGHTS, Cell, Section, Table, appendix, effect_cell, table, worlds
+from reports.sections import latency
+from reports.strokes import direction
 from reports.studies.mechanisms import WORTH_REVENUE
 
 Record = Mapping[str, Any]
@@ -52,12 +53,6 @@ def headline(results: Record) -> str:
     return f"{said[0].upper()}{said[1:]} (95% intervals of revenue over {over}, not corrected; q below is)."
 
 
-def _effect(metric: Record, spell: Any = wording.percent) -> Cell:
-    value = metric.get("rel_effect") if metric.get("kind") == "ratio" else metric.get("effect")
-    text = f"{spell(value)} {wording.span(metric.get('ci'), spell)}"
-    return Cell(text=text, tone=TONES.get(direction(metric), ""))
-
-
 def standings(results: Record, drawn: Mapping[str, str]) -> Section:
     """Every arm beside the reference."""
     base, k = results["reference"], wording.number(results["k"])
@@ -69,8 +64,8 @@ def standings(results: Record, drawn: Mapping[str, str]) -> Section:
             lift: list[str | Cell] = ["the base", "", "the base", ""]
         else:
             lift = [
-                _effect(found["revenue"]), wording.p_value(found["revenue"].get("q")),
-                _effect(found[MONEY]), wording.p_value(found[MONEY].get("q")),
+                effect_cell(found["revenue"]), wording.p_value(found["revenue"].get("q")),
+                effect_cell(found[MONEY]), wording.p_value(found[MONEY].get("q")),
             ]  # fmt: skip
         own = [wording.number(found[key].get("treatment")) for key in (HIT, "captured", "tau", "retriever_auc")]
         rows.append([arm, row["role"], *lift, *own])
@@ -95,9 +90,9 @@ def mechanisms(results: Record, drawn: Mapping[str, str]) -> Section:
     for one in results["mechanisms"].values():
         found = one["metrics"]
         rows.append(
-            [one["over"], one["adds"].upper(), one["word"], _effect(found["revenue"]),
-             wording.p_value(found["revenue"].get("q")), _effect(found[MONEY]), wording.p_value(found[MONEY].get("q")),
-             _effect(found[HIT], wording.signed), _effect(found["tau"], wording.signed)]
+            [one["over"], one["adds"].upper(), one["word"], effect_cell(found["revenue"]),
+             wording.p_value(found["revenue"].get("q")), effect_cell(found[MONEY]),
+             wording.p_value(found[MONEY].get("q")), effect_cell(found[HIT]), effect_cell(found["tau"])]
         )  # fmt: skip
     columns = (
         "Arm", "Adds", "The claim of a gain", "Revenue", "q", "Expected revenue", "q", f"Recall@{results['k']}", "Tau"
@@ -123,7 +118,7 @@ def plane(results: Record, timing: Record, drawn: Mapping[str, str]) -> Section:
         by = one["dominated_by"]
         sure = "" if by is None else "yes" if one["surely"] else "within the noise of money"
         time = f"{wording.milliseconds(p50['value'])} {wording.span((p50['lo'], p50['hi']), wording.milliseconds)}"
-        money = "the base" if arm == results["reference"] else _effect(found[MONEY])
+        money = "the base" if arm == results["reference"] else effect_cell(found[MONEY])
         rows.append([str(place), arm, time, money, wording.number(found[HIT]["treatment"]), by or "", sure])
     front = [arm for arm in in_plane(results, timing) if placed[arm]["dominated_by"] is None]
     columns = ("", "Arm", "Retrieval p50, ms", "Expected revenue", "Recall", "Dominated by", "Surely")
@@ -258,20 +253,3 @@ def lights(results: Record) -> list[dict[str, str]]:
         said = {"name": f"{len(green)} green", "state": "green", "text": ", ".join(green)}
         shown.append(said | dict(zip(("tone", "shape"), LIGHTS["green"], strict=True)))
     return shown
-
-
-def markdown(sections: Sequence[Section]) -> str:
-    """Titles, sentences and shown tables as Markdown."""
-    parts = []
-    for one in sections:
-        tables = [part for part in one.tables if part.shown]
-        if not tables or one.key == "appendix":
-            continue
-        lines = [f"## {one.title}", "", *([one.lead, ""] if one.lead else [])]
-        for part in tables:
-            lines += [f"**{part.title}**", ""] if part.title else []
-            lines += [f"| {' | '.join(part.columns)} |", f"|{'---|' * len(part.columns)}"]
-            lines += [f"| {' | '.join(cell.text for cell in row)} |" for row in part.rows]
-            lines.append("")
-        parts.append("\n".join([*lines, one.caption, ""]))
-    return "\n".join(parts)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from reports import wording
-from reports.arena_sections import markdown
 from reports.comparison_figures import drawable
 from reports.page import inlined, template
 from reports.parts import TONES, Cell, Section, speller, table
-from reports.strokes import direction, effect, save, write_aside
+from reports.strokes import direction, draw_into, effect, write_aside
+from reports.study_page import markdown
 
 Record = Mapping[str, Any]
 CAUTION = (
@@ -54,15 +54,9 @@ def write_comparison(comparison: Record, out: Path) -> Path:
     try:
         if out.exists() and any(out.iterdir()) and not (out / "comparison.json").exists():
             raise ValueError(f"{out}: not empty and not a comparison, choose another --out")
-        folder = out / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         write_aside(out / "comparison.json", (json.dumps(comparison, indent=1) + "\n").encode())
-        svgs = {}
-        for name, draw in drawable(comparison).items():
-            figure = draw()
-            for form in ("svg", "png"):
-                write_aside(folder / f"{name}.{form}", save(figure, form))
-            svgs[name] = save(figure, "svg").decode()
+        svgs = draw_into(out, drawable(comparison))
         built = [_chosen(comparison), _all(comparison), _runs(comparison)]
         write_aside(out / "tables.md", markdown(built).encode())
         page = template("compare.html").render(

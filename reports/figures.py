@@ -32,6 +32,7 @@ from reports.strokes import (
     canvas,
     direction,
     dot_rows,
+    draw_into,
     effect,
     floats,
     interval,
@@ -516,16 +517,7 @@ def draw_all(results: Record, timing: Record, out: Path) -> dict[str, str]:
     Returns:
         The SVG text of each figure by name, in the page's order.
     """
-    folder = out / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = {}
-    for name, draw in drawable(results, timing).items():
-        figure = draw()
-        svg = save(figure, "svg")
-        write_aside(folder / f"{name}.svg", svg)
-        write_aside(folder / f"{name}.png", save(figure, "png"))
-        drawn[name] = svg.decode()
-    return drawn
+    return draw_into(out, drawable(results, timing))
 
 
 __all__ = [

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reports import wording
-from reports.figures import (
+from reports.strokes import (
     GRID,
     MARKS,
     MUTED,
@@ -24,10 +23,8 @@ from reports.figures import (
     interval,
     legend,
     percent_axis,
-    save,
     styled,
     whole_days,
-    write_aside,
 )
 
 if TYPE_CHECKING:
@@ -152,20 +149,6 @@ def drawable(results: Record) -> dict[str, Callable[[], Figure]]:
     if looked_at(results):
         found["looks"] = functools.partial(looks, results)
     return found
-
-
-def draw_all(figures: Mapping[str, Callable[[], Figure]], out: Path) -> dict[str, str]:
-    """Draw figures into `figures/NAME.png` and `.svg`; the SVG texts by name."""
-    folder = out / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = {}
-    for name, draw in figures.items():
-        figure = draw()
-        svg = save(figure, "svg")
-        write_aside(folder / f"{name}.svg", svg)
-        write_aside(folder / f"{name}.png", save(figure, "png"))
-        drawn[name] = svg.decode()
-    return drawn
 
 
 @styled

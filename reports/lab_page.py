@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reports import lab_figures, lab_sections, wording
-from reports.arena_sections import markdown
-from reports.figures import write_aside
-from reports.page import inlined, template
-from reports.sections import Section, appendix
+from reports import lab_figures, lab_sections, study_page, wording
+from reports.parts import appendix
+from reports.strokes import draw_into
 
 Record = Mapping[str, Any]
 SCHEMA = 1
@@ -24,9 +22,10 @@ def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> 
     """
     if results.get("schema") != SCHEMA:
         raise ValueError(f"schema of the laboratory's results == {results.get('schema')}, must be {SCHEMA}")
-    svgs = lab_figures.draw_all(lab_figures.drawable(results), out)
-    return write(
+    svgs = draw_into(out, lab_figures.drawable(results))
+    return study_page.write(
         out,
+        brand="laboratory",
         title=f"Laboratory of designs: {results['scenario']}",
         facts=facts(results),
         verdict=lab_sections.headline(results),
@@ -34,34 +33,6 @@ def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> 
         svgs=svgs,
         small=bool(results.get("small")),
     )
-
-
-def write(
-    out: Path,
-    *,
-    title: str,
-    facts: Sequence[str],
-    verdict: str,
-    built: Sequence[Section],
-    svgs: Mapping[str, str],
-    small: bool,
-    brand: str = "laboratory",
-) -> Path:
-    """``index.html`` and ``tables.md`` of sections with their figures."""
-    text = template("lab.html").render(
-        title=title,
-        facts=list(facts),
-        small=small,
-        brand=brand,
-        verdict=verdict,
-        sections=built,
-        figures=inlined(built, svgs),
-        titled=True,
-    )
-    path = out / "index.html"
-    write_aside(path, text.encode())
-    write_aside(out / "tables.md", markdown(built).encode())
-    return path
 
 
 def facts(results: Record) -> list[str]:
@@ -87,10 +58,11 @@ def write_power_page(power: Record, results: Record, timing: Record, manifest: R
         out: its run directory.
     """
     drawable = {"power": lambda: lab_figures.power(power), **lab_figures.drawable(results)}
-    svgs = lab_figures.draw_all(drawable, out)
+    svgs = draw_into(out, drawable)
     first = lab_sections.power(power, svgs)
-    return write(
+    return study_page.write(
         out,
+        brand="laboratory",
         title=f"Power: {power['treatment']} against {power['control']}",
         facts=facts(results),
         verdict=first.title,
@@ -102,10 +74,11 @@ def write_power_page(power: Record, results: Record, timing: Record, manifest: R
 
 def write_sensitivity_page(results: Record, timing: Record, manifest: Record, out: Path) -> Path:
     """Draw the figure of a sensitivity study, write ``index.html`` and ``tables.md`` beside it; the page's path."""
-    svgs = lab_figures.draw_all({"sensitivity": lambda: lab_figures.sensitivity(results)}, out)
+    svgs = draw_into(out, {"sensitivity": lambda: lab_figures.sensitivity(results)})
     built = lab_sections.sensitivity(results, svgs)
-    return write(
+    return study_page.write(
         out,
+        brand="laboratory",
         title=f"Sensitivity to {results['dial']}: {results['scenario']}",
         facts=[
             f"worlds {wording.numbers(results['worlds'])}",

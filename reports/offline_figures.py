@@ -6,6 +6,7 @@ rows) or over users (other users, the same models).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports import wording
-from reports.figures import (
+from reports.strokes import (
     GRID,
     INK,
     MARKS,
@@ -24,13 +25,12 @@ from reports.figures import (
     band,
     canvas,
     dot_rows,
+    draw_into,
     floats,
     interval,
     name_bars,
     percent_axis,
-    save,
     styled,
-    write_aside,
 )
 
 if TYPE_CHECKING:
@@ -458,13 +458,4 @@ def drawable(results: Record) -> dict[str, Callable[[Record], Figure]]:
 
 def draw_all(results: Record, out: Path) -> dict[str, str]:
     """Draw the figures and write ``figures/NAME.png`` and ``.svg``; the SVG text by name."""
-    folder = out / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = {}
-    for name, draw in drawable(results).items():
-        figure = draw(results)
-        svg = save(figure, "svg")
-        write_aside(folder / f"{name}.svg", svg)
-        write_aside(folder / f"{name}.png", save(figure, "png"))
-        drawn[name] = svg.decode()
-    return drawn
+    return draw_into(out, {name: functools.partial(draw, results) for name, draw in drawable(results).items()})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports import wording
+from reports.strokes import direction
 
 Record = Mapping[str, Any]
 
@@ -70,6 +71,15 @@ def table(
     """A `Table` from plain strings or cells."""
     full = tuple(tuple(cell if isinstance(cell, Cell) else Cell(text=cell) for cell in row) for row in rows)
     return Table(title=title, columns=tuple(columns), rows=full, shown=shown, prose=prose)
+
+
+def effect_cell(metric: Record) -> Cell:
+    """Effect and interval, coloured where the interval leaves 0."""
+    spell = wording.percent if metric.get("kind", "ratio") == "ratio" else wording.signed
+    value = metric.get("rel_effect") if metric.get("kind", "ratio") == "ratio" else metric.get("effect")
+    if not wording.known(value):
+        return Cell(text=wording.MISSING)
+    return Cell(text=f"{spell(value)} {wording.span(metric.get('ci'), spell)}", tone=TONES.get(direction(metric), ""))
 
 
 def speller(metric: Record) -> Any:

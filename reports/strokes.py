@@ -236,6 +236,14 @@ def metric_row(metric: Record, spell: Callable[[Any], str]) -> Row:
     return Row(label, float(floats([value])[0]), interval(metric.get("ci")), words, direction(metric))
 
 
+def lift_row(label: str, metric: Record) -> Row:
+    """A row of a dot plot under a name of its own: a lift of something of which more is better."""
+    ends = interval(metric.get("ci"))
+    side = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else ""
+    words = f"{wording.percent(metric.get('rel_effect'))}  {wording.span(metric.get('ci'), wording.percent)}"
+    return Row(label, float(floats([metric.get("rel_effect")])[0]), ends, words, side)
+
+
 def whole_days(ax: Axes, day: NDArray[np.float64]) -> None:
     """Ticks on whole days only, and half a day of air on either side."""
     from matplotlib.ticker import MaxNLocator
@@ -279,3 +287,17 @@ def write_aside(path: Path, content: bytes) -> None:
     aside = path.with_name(f".{path.name}.part")
     aside.write_bytes(content)
     aside.replace(path)
+
+
+def draw_into(out: Path, figures: Mapping[str, Callable[[], Figure]]) -> dict[str, str]:
+    """Draws figures into `figures/NAME.png` and `figures/NAME.svg` of a run directory; the SVG texts by name."""
+    folder = out / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {}
+    for name, draw in figures.items():
+        figure = draw()
+        svg = save(figure, "svg")
+        write_aside(folder / f"{name}.svg", svg)
+        write_aside(folder / f"{name}.png", save(figure, "png"))
+        drawn[name] = svg.decode()
+    return drawn

@@ -10,6 +10,7 @@ import pytest
 
 from reports import offline_figures as figures
 from reports.figures import style
+from reports.strokes import save
 from tests.reports import sample_offline
 from tests.reports.test_figures import hollowed
 
@@ -46,7 +47,7 @@ def test_every_figure_is_written_in_both_kinds_with_the_same_bytes(results, tmp_
     assert list(svgs) == ["scores", "contrasts", "cold", "noise", "by_day"]
     names = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert names == sorted(f"{name}.{kind}" for name in svgs for kind in ("svg", "png"))
-    again = figures.save(figures.noise(results), "svg")
+    again = save(figures.noise(results), "svg")
     assert again == (tmp_path / "figures" / "noise.svg").read_bytes()
 
 
@@ -163,7 +164,7 @@ def test_the_least_study_still_has_its_two_figures(tmp_path):
 def test_figures_without_a_number_are_drawn_empty(results, name):
     gone = hollowed({key: results[key] for key in ("rows", "contrasts", "noise", "by_day")})
     gone["noise"]["levels"] = results["noise"]["levels"]
-    assert figures.save(getattr(figures, name)(results | gone), "svg").startswith(b"<?xml")
+    assert save(getattr(figures, name)(results | gone), "svg").startswith(b"<?xml")
 
 
 def test_long_names_are_cut_in_their_middle():
