@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports import wording
+from reports.apart import Spot, label_apart
 from reports.strokes import (
     GRID,
     MARKS,
@@ -81,9 +82,10 @@ def pareto(results: Record, timing: Record) -> Figure:
     halves = -(-len(lines) // 2)
     figure, axes = canvas(3.4 + 0.165 * halves, columns=2, rows=2, ratios=[3.4, 0.165 * halves])
     upper, lower = axes[:2], axes[2:]
+    spots: dict[Axes, list[Spot]] = {}
     for ax, key in zip(upper, (MONEY, HIT), strict=True):
-        for place, arm in enumerate(names, 1):
-            _spot(ax, place, arm, results, timing, key)
+        found = [_spot(ax, place, arm, results, timing, key) for place, arm in enumerate(names, 1)]
+        spots[ax] = [spot for spot in found if spot is not None]
         ax.set_xscale("log")
         ax.set_xlabel("Retrieval p50, ms per request (log)")
         ax.grid()
@@ -97,6 +99,8 @@ def pareto(results: Record, timing: Record) -> Figure:
         for place, (text, colour) in enumerate(part):
             spot = 1 - (place + 0.5) / max(halves, 1)
             ax.text(0.0, spot, text, transform=ax.transAxes, va="center", fontsize=8, color=colour)
+    for ax, beside in spots.items():
+        label_apart(ax, beside)
     return figure
 
 
@@ -112,7 +116,8 @@ def _plain_log(ax: Axes) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _spot(ax: Axes, place: int, arm: str, results: Record, timing: Record, key: str) -> None:
+def _spot(ax: Axes, place: int, arm: str, results: Record, timing: Record, key: str) -> Spot | None:
+    """Draw one arm; what stands beside it, or None without its numbers."""
     metric, p50 = results["arms"][arm]["metrics"][key], timing["latency"][arm]["retrieval"]["p50_ms"]
     if key == MONEY:
         y, ends = metric.get("rel_effect"), interval(metric.get("ci"))
@@ -121,7 +126,7 @@ def _spot(ax: Axes, place: int, arm: str, results: Record, timing: Record, key: 
         y, low_high = metric.get("treatment"), interval(metric.get("ci"))
         ends = (metric["control"] + low_high[0], metric["control"] + low_high[1])
     if not wording.known(y) or not wording.known(p50.get("value")):
-        return
+        return None
     ahead = timing["pareto"][arm]["dominated_by"] is None
     look = FRONT if ahead else BEHIND
     x = p50["value"]
@@ -130,10 +135,8 @@ def _spot(ax: Axes, place: int, arm: str, results: Record, timing: Record, key: 
         ax.plot((x, x), ends, color=colour, lw=1.1, alpha=0.75)
     if wording.known(p50.get("lo")) and wording.known(p50.get("hi")):
         ax.plot((p50["lo"], p50["hi"]), (y, y), color=colour, lw=1.1, alpha=0.75)
-    ax.plot([x], [y], "o", color=colour, mfc=colour if ahead else PAPER, mew=1.3, ms=11)
-    ax.annotate(
-        str(place), (x, y), ha="center", va="center", fontsize=7, color=PAPER if ahead else MUTED, annotation_clip=True
-    )
+    ax.plot([x], [y], "o", color=colour, mfc=colour if ahead else PAPER, mew=1.3, ms=5)
+    return Spot(x, y, str(place), colour)
 
 
 @styled

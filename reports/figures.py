@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports import hover, wording
+from reports.apart import Spot, label_apart
 from reports.budget_figures import budgets
 from reports.segment_figures import segments
 from reports.strokes import (
@@ -244,20 +245,17 @@ def plane(results: Record, timing: Record) -> Figure:
     ax.set_xlabel("Retrieval p50 (ms per request)")
     ax.set_ylabel("Revenue per 1,000 requests")
     ax.set_title(f"At K = {results['k']}" if results.get("k") else "")
+    spots: list[Spot] = []
     for arm, sweep in sweeps.items():
         x = floats(cascade_by_k(timing, arm)[k] for k in sweep["k"])
         mean = floats(sweep["revenue"]["mean"])
         (line,) = axes[1].plot(x, mean, color=looks[arm].colour, ls=looks[arm].line, marker=looks[arm].marker)
         pairs = zip(sweep["k"], x, mean, strict=True)
         hover.tell(line, [f"{arm}, K = {k}: {wording.milliseconds(at)} ms, {wording.number(y)}" for k, at, y in pairs])
-        first = arm == next(iter(sweeps))
         for k, spot, money in zip(sweep["k"], x, mean, strict=True):
             named = k in (sweep["k"][0], sweep["k"][-1], results.get("k"))  # the others say theirs when pointed at
             if named and np.isfinite(spot) and np.isfinite(money):
-                axes[1].annotate(
-                    f"{k}", (spot, money), (5, -9) if first else (-5, 9), textcoords="offset points",
-                    ha="left" if first else "right", va="center", fontsize=8, color=MUTED,
-                )  # fmt: skip
+                spots.append(Spot(spot, money, f"{k}", MUTED))
     if sweeps:
         axes[1].margins(0.12, 0.12)
         axes[1].set_xlabel("Cascade p50 (ms per request)")
@@ -265,6 +263,8 @@ def plane(results: Record, timing: Record) -> Figure:
     for each in axes:
         each.grid()
     legend(figure, ax)
+    if sweeps:
+        label_apart(axes[1], spots, size=8)
     return figure
 
 
@@ -391,21 +391,24 @@ def _rate_ticks(ax: Axes, rates: NDArray[np.float64]) -> None:
     percent_axis(ax.xaxis, sign=False)
 
 
-LEARNED = (("recall", "Recall@K"), ("logloss", "Logloss"))
+LEARNED = {"recall": ("Recall@K", 0, 1), "logloss": ("Logloss", 0, np.inf), "tau": ("Tau to the ranker", -1, 1)}
+"""What a night reads: its name, and the least and the greatest value that it can have."""
 
 
 @styled
 def learning(results: Record) -> Figure:
-    """Recall and logloss of every arm over simulated days, with the seam where the arms part."""
+    """Recall, logloss and tau of every arm over simulated days, with the seam where the arms part."""
     looks, curves = marks(results), by_arm(results, "learning")
-    shown = [(key, label) for key, label in LEARNED if any(curve.get(key) for curve in curves.values())]
+    shown = [key for key in LEARNED if any(curve.get(key) for curve in curves.values())]
     figure, axes = canvas(3.0, columns=max(1, len(shown)))
-    for ax, (key, label) in zip(axes, shown, strict=True):
+    for ax, key in zip(axes, shown, strict=True):
+        label, least, greatest = LEARNED[key]
         for arm, curve in curves.items():
             if curve.get(key):
                 day = floats(curve["day"])
                 band(ax, day, curve[key], looks[arm]._replace(marker=""), arm)
                 whole_days(ax, day)
+        ax.set_ylim(*np.clip(ax.get_ylim(), least, greatest))
         ax.set_title(label)
         ax.set_xlabel("Simulated day")
         ax.grid(axis="y")

@@ -17,7 +17,7 @@ import numpy as np
 
 from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.metrics import auc, logloss, pcoc, reliability
-from reports.studies.evaluation import PanelRow, evaluate, read_panel, references, sample
+from reports.studies.evaluation import PanelRow, evaluate, orders, read_panel, references, sample
 from reports.studies.segments import KEPT, active, by_segment, exposure, membership
 from reports.studies.states import load_array, load_state, packed, save_array, save_state
 from reports.studies.workers import Progress, one_thread
@@ -215,16 +215,29 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         retriever = GuardedRetriever(f"{name}, retriever", _retriever(task, spelling, world, market))
     market.retriever = retriever
 
-    # 1. Learn the burn-in's log in event order, reading the panel every night.
+    evaluator = None
+    if task.full:
+        frozen = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {})
+        frozen.restore(evaluator_state)  # type: ignore[attr-defined]
+        evaluator = orders(s, world, frozen)
     panel: list[PanelRow] = []
+    tau: list[float] = []
+
+    def at_night(day: int) -> None:
+        asked = sample(world, day, s.run.panel, "panel")
+        panel.append(read_panel(retriever, asked, s.cascade.candidates, world))
+        if evaluator is not None:
+            tau.append(evaluator.tau(retriever))
+
+    # 1. Learn the burn-in's log in event order, reading the panel every night.
     for day in range(s.run.burn_in):
         learn_from_log(burn_log, retriever, s.cascade, day, on_tick)
-        panel.append(read_panel(retriever, sample(world, day, s.run.panel, "panel"), s.cascade.candidates, world))
+        at_night(day)
     # 2. The arms part: serve, log and learn alone.
     days: list[Day] = []
     for day in range(s.run.burn_in, s.run.burn_in + task.cell.days):
         days.append(market.run_day(day, on_tick))
-        panel.append(read_panel(retriever, sample(world, day, s.run.panel, "panel"), s.cascade.candidates, world))
+        at_night(day)
     # 3. Measure.
     log, ledger = concatenate([d.log for d in days]), concatenate([d.ledger for d in days])
     sold = [d.conversions for d in days if d.conversions is not None]
@@ -235,7 +248,7 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         "world": seed,
         "arm": task.cell.name,
         "days": [_day_facts(d, world) for d in days],
-        "panel": {"recall": [p.recall for p in panel], "logloss": [p.logloss for p in panel]},
+        "panel": {"recall": [p.recall for p in panel], "logloss": [p.logloss for p in panel], "tau": tau},
         "segments": {name: by[name]["expected_revenue"] for name in KEPT},
         "by_segment": by,
         "exposure": exposure(log, ledger, world.demand, since, until),
@@ -245,9 +258,7 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         "ranker_calls": int(getattr(retriever, "ranker_calls", 0)),
         "staleness": staleness(burn_log, log, s.cascade),
     }
-    if task.full:
-        evaluator = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {})
-        evaluator.restore(evaluator_state)  # type: ignore[attr-defined]
+    if evaluator is not None:
         facts |= evaluate(s, world, retriever, ranker, evaluator)
     if task.with_references:
         facts["references"] = _references(s, world, burn_log, log, retriever, ranker, spelling)

@@ -113,12 +113,17 @@ def per_thousand(x: npt.NDArray[np.float64]) -> float:
     return float(x.mean() * 1000)
 
 
+def last_sample(scenario: Scenario, world: World) -> Sample:
+    """The requests of the final evaluation, of the day after the test."""
+    return sample(world, scenario.run.burn_in + scenario.run.days - 1, scenario.run.evaluation, "evaluation")
+
+
 def evaluate(
-    scenario: Scenario, world: World, retriever: Retriever, ranker: Ranker, evaluator: Ranker
+    scenario: Scenario, world: World, retriever: Retriever, ranker: Ranker, evaluator: Orders
 ) -> dict[str, Any]:
     """The final evaluation of an arm's published state at the end of the test: funnel, K sweep, recall, tau."""
-    run, K = scenario.run, scenario.cascade.candidates
-    s = sample(world, run.burn_in + run.days - 1, run.evaluation, "evaluation")
+    K = scenario.cascade.candidates
+    s = last_sample(scenario, world)
     grid = k_grid(K, world.catalog.ads.rows)
     found = retriever.retrieve(s.requests, s.offers, max(grid))
     pctr = ranked_in_blocks(ranker, s.requests, found.ad)
@@ -136,7 +141,8 @@ def evaluate(
         "recall": float(recall_at_k(at_k, s.value, s.offers.eligible, K).mean()),
         "captured": float(captured(at_k, s.value, s.offers.eligible).mean()),
         **index_recall(retriever, s, K),
-        **agreement(scenario, world, retriever, evaluator, s),
+        "agreement": evaluator.recall(retriever, K),
+        "tau": evaluator.tau(retriever),
     }
 
 
@@ -150,29 +156,51 @@ def index_recall(retriever: Retriever, s: Sample, k: int) -> dict[str, float]:
     return {} if share is None else {"index_recall": float(np.nanmean(share))}
 
 
-def agreement(scenario: Scenario, world: World, retriever: Retriever, evaluator: Ranker, s: Sample) -> dict[str, float]:
-    """Agreement with the frozen evaluation ranker, which taught no arm: recall of its eCPM order, and Kendall's tau-b.
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """What the frozen evaluation ranker, which taught no arm, thinks of R requests of the final evaluation.
 
-    Tau is taken per request over the union of 50 random eligible ads and the evaluation ranker's best 50.
+    One set of requests and ads for all arms and all nights, so that what moves is the retriever alone.
+
+    Attributes:
+        requests: R requests; offers: who may compete.
+        money: float64 [R, A], its eCPM of every ad.
+        ads: int32 [R, n], the union of ``TAU_ADS`` random eligible ads and its best; one in both stands twice.
+        pctr: float32 [R, n], its prediction, NaN where an ad stands a second time.
     """
-    few, K = scenario.run.tau, scenario.cascade.candidates
-    requests = take(s.requests, slice(0, few))
+
+    requests: Requests
+    offers: Offers
+    money: Money
+    ads: Keys
+    pctr: Floats
+
+    def tau(self, retriever: Retriever) -> float:
+        """Mean over requests of Kendall's tau-b between a retriever's published scores and ``pctr`` (S16)."""
+        tau = kendall_tau_b(retriever.score(self.requests, self.ads), self.pctr)
+        return float(np.nanmean(tau)) if np.isfinite(tau).any() else float("nan")
+
+    def recall(self, retriever: Retriever, k: int) -> float:
+        """Recall@k of a retriever against the order of ``money``."""
+        found = retriever.retrieve(self.requests, self.offers, k)
+        return float(recall_at_k(found.ad, self.money, self.offers.eligible, k).mean())
+
+
+def orders(scenario: Scenario, world: World, evaluator: Ranker) -> Orders:
+    """Ask the frozen evaluation ranker about every ad for the first ``run.tau`` requests of the final evaluation."""
+    s = last_sample(scenario, world)
+    requests = take(s.requests, slice(0, scenario.run.tau))
     A = world.catalog.ads.rows
     everything = np.broadcast_to(np.arange(A, dtype=np.int32), (len(requests), A))
     pctr = ranked_in_blocks(evaluator, requests, everything)
     money = pctr * s.offers.bid
-    found = retriever.retrieve(requests, s.offers, K)
     live = np.flatnonzero(s.offers.eligible)
     drawn = live[integers(world.seed, "tau ads", live.size, requests.id[:, None], np.arange(TAU_ADS))]
     best = np.argsort(-np.where(s.offers.eligible, money, -np.inf), axis=1, kind="stable")[:, :TAU_ADS]
     ads = np.sort(np.concatenate([drawn, best], axis=1), axis=1).astype(np.int32)
     repeated = np.concatenate([np.zeros((len(ads), 1), dtype=bool), ads[:, 1:] == ads[:, :-1]], axis=1)
     theirs = np.where(repeated, np.nan, np.take_along_axis(pctr, ads, axis=1))
-    tau = kendall_tau_b(retriever.score(requests, ads), theirs)
-    return {
-        "agreement": float(recall_at_k(found.ad, money, s.offers.eligible, K).mean()),
-        "tau": float(np.nanmean(tau)) if np.isfinite(tau).any() else float("nan"),
-    }
+    return Orders(requests=requests, offers=s.offers, money=money, ads=ads, pctr=theirs)
 
 
 def ranked_in_blocks(ranker: Ranker, requests: Requests, ads: Keys, rows: int = 20_000) -> Floats:
@@ -188,8 +216,8 @@ def references(
     scenario: Scenario, world: World, ranker: Ranker, retrievers: Mapping[str, Retriever]
 ) -> dict[str, dict[str, float]]:
     """Expected revenue per 1,000 requests and recall of several retrievers in front of one and the same ranker."""
-    run, K = scenario.run, scenario.cascade.candidates
-    s = sample(world, run.burn_in + run.days - 1, run.evaluation, "evaluation")
+    K = scenario.cascade.candidates
+    s = last_sample(scenario, world)
     out: dict[str, dict[str, float]] = {}
     for name, retriever in retrievers.items():
         found = retriever.retrieve(s.requests, s.offers, K)

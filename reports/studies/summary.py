@@ -185,7 +185,10 @@ def curve(series: npt.ArrayLike) -> dict[str, Any]:
 
 
 def learning(scenario: Scenario, arm: Sequence[Facts]) -> dict[str, Any]:
-    """The panel over simulated days; whether it has flattened, in burn-in and test; what the seam did to it."""
+    """The panel over simulated days; whether it has flattened, in burn-in and test; what the seam did to it.
+
+    Tau is shown, not judged, and absent where a cell did not read it.
+    """
     burn, days = scenario.run.burn_in, scenario.run.days
     out: dict[str, Any] = {
         "day": list(range(1, burn + days + 1)),
@@ -194,7 +197,7 @@ def learning(scenario: Scenario, arm: Sequence[Facts]) -> dict[str, Any]:
         "seam": {},
     }
     for key, higher in (("recall", True), ("logloss", False)):
-        series = np.array([[np.nan if v is None else v for v in f["panel"][key]] for f in arm])
+        series = _nightly(arm, key)
         out[key] = curve(series)
         if np.isfinite(series).all():
             # The two phases apart: the seam changes what is logged, so a curve may step there without being unfinished.
@@ -202,7 +205,14 @@ def learning(scenario: Scenario, arm: Sequence[Facts]) -> dict[str, Any]:
             if judged:
                 out["plateau"][key] = next((p for p in judged if p.rising), judged[0])._asdict()
             out["seam"][key] = _step(series, burn)
+    if all(f["panel"].get("tau") for f in arm):
+        out["tau"] = curve(_nightly(arm, "tau"))
     return out
+
+
+def _nightly(arm: Sequence[Facts], key: str) -> npt.NDArray[np.float64]:
+    """A measure of the panel -> float64 [W, T]."""
+    return np.array([[np.nan if v is None else v for v in f["panel"][key]] for f in arm])
 
 
 def _step(series: npt.NDArray[np.float64], burn: int) -> dict[str, float]:

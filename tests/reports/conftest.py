@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from reports.cli import main
-from tests.reports import sample_run
+from tests.reports import chromium, sample_run
+from tests.reports.page_checks import check_page
 from tests.reports.studies.tiny import arguments
 
 
@@ -38,6 +39,26 @@ def made_up(tmp_path_factory) -> Path:
     ):
         (root / f"{name}.json").write_text(json.dumps(content))
     return root
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[chromium.Tab]:
+    """A tab of a real browser, the same for all tests."""
+    if chromium.found() is None:
+        pytest.skip("no chromium on PATH")
+    with chromium.tab() as tab:
+        yield tab
+
+
+@pytest.fixture
+def look(request) -> Callable[[Path], None]:
+    """Holds a page that a test made against a real browser, if there is one; `test_browser` says if there is none."""
+
+    def at(page: Path) -> None:
+        if chromium.found() is not None:
+            check_page(request.getfixturevalue("browser"), page)
+
+    return at
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def _learning(top: float, low: float, rising: bool) -> dict[str, Any]:
         "phase": ["burn-in"] * 10 + ["test"] * 4,
         "recall": _curve(0.2 + (top - 0.2) * gained, 0.012),
         "logloss": _curve(0.34 - (0.34 - low) * gained, 0.003),
+        "tau": _curve(0.5 * top * gained, 0.01),
         "plateau": {
             "recall": {
                 "change": 0.012 if rising else 0.001,

@@ -3,45 +3,9 @@
 import pytest
 
 from reports import offline_page, page
-from tests.reports import chromium, sample_offline, sample_run
+from tests.reports import sample_offline, sample_run
+from tests.reports.page_checks import LOOKS, check_look
 
-pytestmark = pytest.mark.skipif(chromium.found() is None, reason="no chromium on PATH")
-
-LOOKS = [(1280, False), (390, True)]
-OPENED = "document.querySelectorAll('details').forEach(one => one.open = true)"
-WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-BOXES = """[...document.querySelectorAll('svg.figure')].map(figure => {
-  const box = figure.getBoundingClientRect();
-  const texts = [...figure.querySelectorAll('text')].map(text => text.getBoundingClientRect());
-  const cut = texts.filter(text => text.left < box.left - 2 || text.right > box.right + 2).length;
-  return [box.width, box.height, figure.querySelectorAll('path, use').length, texts.length, cut];
-})"""
-TOUCHING = """[...document.querySelectorAll('svg.figure')].flatMap(figure => {
-  const texts = [...figure.querySelectorAll('text')].filter(text => text.textContent.trim())
-    .map(text => [text.textContent.trim(), text.getBoundingClientRect()]);
-  return texts.flatMap(([one, a], place) => texts.slice(place + 1)
-    .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
-      && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4)
-    .map(([other]) => [figure.closest('section').id, one, other]));
-})"""
-CONTRAST = """(() => {
-  const light = colour => {
-    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
-      .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-    return .2126 * r + .7152 * g + .0722 * b;
-  };
-  const ratio = (one, other) => {
-    const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
-    return (high + .05) / (low + .05);
-  };
-  return Math.min(...[...document.querySelectorAll('section p, section td, section th, svg.figure text')]
-    .filter(one => one.textContent.trim())
-    .map(one => {
-      const style = getComputedStyle(one), card = getComputedStyle(one.closest('section')).backgroundColor;
-      const ground = card.startsWith('rgba(0, 0, 0, 0') ? getComputedStyle(document.body).backgroundColor : card;
-      return ratio(one.closest('svg') ? style.fill : style.color, ground);
-    }));
-})()"""
 MIDDLE = "(b => [b.left + b.width / 2, b.top + b.height / 2])({}.getBoundingClientRect())"
 EFFECTS = "[...document.querySelectorAll('#metrics tbody tr')].map(row => row.cells[3].textContent)"
 HEAD = "document.querySelectorAll('#metrics thead th')[3]"
@@ -58,33 +22,10 @@ def pages(tmp_path_factory):
     }
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.tab() as tab:
-        yield tab
-
-
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 @pytest.mark.parametrize("kind", ["ab", "offline"])
 def test_a_page_is_quiet_whole_and_readable(pages, browser, kind, width, dark):
-    browser.open(pages[kind], width=width, dark=dark)
-    browser.run(OPENED)
-    assert browser.run("matchMedia('(prefers-color-scheme: dark)').matches") is dark
-    assert browser.run(WIDE) <= 0
-    figures = browser.run(BOXES)
-    assert len(figures) == {"ab": 12, "offline": 5}[kind]
-    for wide, high, shapes, words, cut in figures:
-        assert wide > 300
-        assert high > 60
-        assert shapes > 5
-        assert words > 3
-        assert cut == 0
-    assert browser.run(TOUCHING) == []
-    assert browser.run(CONTRAST) >= 4.5
-    assert browser.run("performance.getEntriesByType('resource').length") == 0
-    assert browser.wanted() == []
-    assert browser.complaints() == []
-    assert pages[kind].stat().st_size < 5_000_000
+    check_look(browser, pages[kind], {"ab": 12, "offline": 5}[kind], width=width, dark=dark)
 
 
 def test_the_policy_stops_what_the_page_does_not_ask_for(pages, browser):

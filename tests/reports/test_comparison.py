@@ -114,7 +114,7 @@ class TestCommand:
         assert "Kendall tau-b" in out, "all metrics of two arms"
         assert "not tested here" in out
 
-    def test_page(self, cs3bench, made_up, second, tmp_path):
+    def test_page(self, cs3bench, made_up, second, tmp_path, look):
         out = tmp_path / "page"
         code, text, _ = cs3bench("compare", str(made_up), str(second), "--metric", "recall", "--out", str(out))
         assert code == 0
@@ -124,6 +124,7 @@ class TestCommand:
         assert page.count("<svg") == 1
         assert "://" not in page.replace("http://www.w3.org", "")
         assert "Recall@50, true order: difference to dssm" in page
+        look(out / "index.html")
         found = json.loads((out / "comparison.json").read_text())
         assert (found["metric"], len(found["entries"]), found["schema"]) == ("recall", 2, 1)
         assert (out / "figures" / "forest.svg").stat().st_size > 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,19 @@ def test_every_cell_is_held_against_the_base_on_fresh_worlds(finished: Path) -> 
     assert "A/A" in {light["name"] for light in one["lights"]}
 
 
+def test_tau_is_read_every_night_of_fresh_worlds_and_ends_as_the_metric(finished: Path) -> None:
+    """Cells of choosing worlds have no final evaluation, and so no nights of it."""
+    for path in finished.glob("scenarios/*/cells/world-*/dssm*/cell.json"):
+        facts = read_json(path)
+        nights = facts["panel"]["tau"]
+        if "tau" in facts:
+            assert len(nights) == len(facts["panel"]["recall"])
+            assert nights[-1] == facts["tau"]
+            assert len(set(nights)) == len(nights)
+        else:
+            assert nights == []
+
+
 def test_it_is_read_back(finished: Path) -> None:
     check_run(finished, "ablation", "metrics", "steps", "best", "serving", "impressions")
 
@@ -67,7 +81,7 @@ def test_requests_are_timed_apart_from_the_results(finished: Path) -> None:
 
 
 def test_a_finished_ablation_is_read_and_drawn_again(
-    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished: Path, look: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in finished.glob("scenarios/*/cells/*/*/cell.json")}
     identity = read_json(finished / "manifest.json")["identity"]
@@ -90,6 +104,7 @@ def test_a_finished_ablation_is_read_and_drawn_again(
         assert f"## {title}" in said
     page = (finished / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") >= 3
+    look(finished / "index.html")
     assert "://" not in page.replace("http://www.w3.org", "")
     results, timing, manifest = (read_json(finished / f"{name}.json") for name in ("results", "timing", "manifest"))
     with pytest.raises(ValueError, match="schema of the ablation's results == 9, must be 1"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_costs_are_apart_from_the_results(finished: Path) -> None:
     assert not (finished / "work").exists()
 
 
-def test_a_finished_arena_is_read_and_drawn_again(finished: Path) -> None:
+def test_a_finished_arena_is_read_and_drawn_again(finished: Path, look: Callable[[Path], None]) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in finished.glob("cells/*/*/cell.json")}
     before = (finished / "results.json").read_bytes()
     run_arena(plan(), finished, 1, quiet=True)
@@ -83,6 +84,7 @@ def test_a_finished_arena_is_read_and_drawn_again(finished: Path) -> None:
         assert f"| {arm} |" in tables
     assert "://" not in text.replace("http://www.w3.org", "")
     assert headline(results) in tables
+    look(page)
     with pytest.raises(ValueError, match="schema of the arena's results == 9, must be 1"):
         write_page(results | {"schema": 9}, timing, manifest, finished)
 

@@ -13,6 +13,7 @@ from reports.studies.evaluation import (
     expected_money,
     index_recall,
     k_grid,
+    orders,
     per_thousand,
     ranked_in_blocks,
     read_panel,
@@ -35,8 +36,13 @@ def world():
     return build(S.world, 3, S.all_days)
 
 
-def truth_of(world):
-    return OracleRanker(lambda requests, ads: np.asarray(world.truth.pairs(requests.user[:, None], ads, requests.time)))
+def truth_of(world, sign=1.0):
+    pairs = world.truth.pairs
+    return OracleRanker(lambda requests, ads: sign * np.asarray(pairs(requests.user[:, None], ads, requests.time)))
+
+
+def untaught(world):
+    return orders(S, world, make_ranker(parse("dssm"), world.catalog, 3, {}))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +121,7 @@ class TestFinal:
     @pytest.mark.parametrize("knows", [True, False])
     def test_money_only_shrinks_along_the_funnel(self, world, make, knows):
         ranker = truth_of(world) if knows else PlainRanker(world.catalog, 3)
-        found = evaluate(S, world, make(world.catalog, 3), ranker, make_ranker(parse("dssm"), world.catalog, 3, {}))
+        found = evaluate(S, world, make(world.catalog, 3), ranker, untaught(world))
         funnel = found["funnel"]
         oracle, retrieved, ranked, sold = (funnel[stage] for stage in ("oracle", "retrieved", "ranked", "sold"))
         assert oracle > retrieved
@@ -130,17 +136,23 @@ class TestFinal:
         assert found["k_sweep"]["revenue"][found["k_sweep"]["k"].index(K)] == pytest.approx(sold)
 
     def test_the_oracle_loses_nothing(self, world):
-        evaluator = make_ranker(parse("dssm"), world.catalog, 3, {})
-        found = evaluate(S, world, OracleRetriever(world.truth.everything), truth_of(world), evaluator)
+        found = evaluate(S, world, OracleRetriever(world.truth.everything), truth_of(world), untaught(world))
         assert found["recall"] == found["captured"] == 1
         assert found["funnel"]["oracle"] == pytest.approx(found["funnel"]["retrieved"])
         assert found["funnel"]["retrieved"] == pytest.approx(found["funnel"]["ranked"])
 
     def test_a_retriever_that_is_the_evaluation_ranker_agrees_with_it(self, world):
         oracle = OracleRetriever(world.truth.everything)
-        found = evaluate(S, world, oracle, PlainRanker(world.catalog, 3), truth_of(world))
+        found = evaluate(S, world, oracle, PlainRanker(world.catalog, 3), orders(S, world, truth_of(world)))
         assert found["agreement"] == pytest.approx(1)
         assert found["tau"] == pytest.approx(1, abs=1e-3)
+
+    def test_tau_is_of_each_ad_once_and_knows_its_sign(self, world):
+        oracle, asked = OracleRetriever(world.truth.everything), orders(S, world, truth_of(world))
+        for row, pctr in zip(asked.ads, asked.pctr, strict=True):
+            assert np.unique(row).size == np.isfinite(pctr).sum() < row.size
+        assert orders(S, world, truth_of(world, -1.0)).tau(oracle) == pytest.approx(-1, abs=1e-3)
+        assert np.isnan(asked.tau(RandomRetriever(world.catalog, 3)))
 
     def test_the_references_are_in_order(self, world):
         rows = references(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,7 +141,7 @@ def test_the_contamination_meter(tmp_path: Path) -> None:
     assert "weighted" in write_page(results, timing, manifest, root).read_text(encoding="utf-8")
 
 
-def test_a_finished_laboratory_is_read_and_drawn_again(finished: Path) -> None:
+def test_a_finished_laboratory_is_read_and_drawn_again(finished: Path, look: Callable[[Path], None]) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in finished.glob("cells/*/*/cell.json")}
     before = (finished / "results.json").read_bytes()
     run_lab(plan(), finished, 1, quiet=True)
@@ -155,6 +156,7 @@ def test_a_finished_laboratory_is_read_and_drawn_again(finished: Path) -> None:
         assert f"| {name} |" in tables
     assert "://" not in text.replace("http://www.w3.org", "")
     assert (finished / "figures" / "interference.svg").exists()
+    look(finished / "index.html")
     with pytest.raises(ValueError, match="schema of the laboratory's results == 9, must be 1"):
         write_page(results | {"schema": 9}, timing, manifest, finished)
 

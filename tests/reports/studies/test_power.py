@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_twin_worlds() -> None:
     assert by_worlds(np.array([0.1, 0.5, 0.9]), 0.001, 0.8, seed=1)["worlds_needed"]["simulated"] is None
 
 
-def test_a_whole_run(tmp_path: Path) -> None:
+def test_a_whole_run(tmp_path: Path, look: Callable[[Path], None]) -> None:
     small = default_plan(plan())
     root, found = run_power(small, 0.1, 0.8, tmp_path / "run", 1, quiet=True)
     assert found["budget_clicks"] == 1e9
@@ -84,6 +85,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     text = write_power_page(found, results, timing, manifest, root).read_text(encoding="utf-8")
     assert "What it takes to find" in text
     assert "| switchback |" in (root / "tables.md").read_text(encoding="utf-8")
+    look(root / "index.html")
     check_run(root, "power", "power", "needed", "twin", "designs")
 
 

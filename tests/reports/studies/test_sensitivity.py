@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_every_dial_turns_its_field(dial: str) -> None:
     assert found == [DIALS[dial].value(level) for level in values]
 
 
-def test_a_whole_study(tmp_path: Path) -> None:
+def test_a_whole_study(tmp_path: Path, look: Callable[[Path], None]) -> None:
     root, results = run_sensitivity(plan(), tmp_path / "run", 1, quiet=True)
     assert [one["level"] for one in results["levels"]] == [4, 8]
     assert all(one["expected_revenue"]["n_worlds"] == 2 for one in results["levels"])
@@ -63,6 +64,7 @@ def test_a_whole_study(tmp_path: Path) -> None:
     results, timing, manifest = (read_json(root / f"{name}.json") for name in ("results", "timing", "manifest"))
     text = write_sensitivity_page(results, timing, manifest, root).read_text(encoding="utf-8")
     assert "Break-even of expected revenue" in text
+    look(root / "index.html")
     assert "| 4 |" in (root / "tables.md").read_text(encoding="utf-8")
     # the level at which the dial stands is the plain study
     alone = run_sensitivity(plan(values=(6, 8)), tmp_path / "other", 1, quiet=True)[1]

@@ -292,6 +292,12 @@ class TestPieces:
         assert not found["plateau"]["recall"]["rising"]
         assert found["seam"]["recall"]["change"] == 0
 
+    def test_tau_is_told_if_every_world_read_it(self):
+        assert "tau" not in summarise()["learning"]["dssm"]
+        read = [f | {"panel": f["panel"] | {"tau": [0.1, 0.2, 0.3, 0.2 * w]}} for w, f in enumerate(A)]
+        np.testing.assert_allclose(summary.learning(S, read)["tau"]["mean"], [0.1, 0.2, 0.3, 0.2])
+        assert "tau" not in summary.learning(S, [*read[1:], A[0] | {"panel": A[0]["panel"] | {"tau": []}}])
+
     def test_a_burn_in_that_still_rises_is_said_whatever_the_test_does(self):
         arm = [facts(w) for w in (1, 2, 3)]
         for one in arm:
