@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +81,6 @@ def _table(results: dict[str, Any]) -> str:
                 "" if m["p_holm"] is None else f"{m['p_holm']:.3f}",
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    body = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
     found = results["verdict"]
     lamps = [f"  [{light['state']}] {light['text']}" for light in found["lights"]]
     served = [
@@ -92,7 +88,32 @@ def _table(results: dict[str, Any]) -> str:
         for arm, one in results.get("index_recall", {}).items()
     ]
     verdict = f"verdict: {found['word'].upper()}. {found['reason']}"
-    return "\n".join([head, "", *body, "", *served, *([""] if served else []), verdict, *lamps])
+    return "\n".join(
+        [head, "", *_aligned([*rows, *_segments(results)]), "", *served, *([""] if served else []), verdict, *lamps]
+    )
+
+
+def _segments(results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Lift of expected revenue by segment, under the metrics' columns; the page has the other measures."""
+    found = [one for one in results.get("segments") or () if one["measure"] == "expected_revenue"]
+    rows: list[tuple[str, ...]] = [("",) * 7, ("Expected revenue from", "", "", "", "", "", "q")]
+    for one in found:
+        sides = (_number(one["control"]), _number(one["treatment"]))
+        lo, hi = one["ci"]
+        tests = ("n/a" if one[key] is None else f"{one[key]:.3f}" for key in ("p", "q"))
+        rows.append((one["label"], *sides, _percent(one["rel_effect"]), f"{_percent(lo)} to {_percent(hi)}", *tests))
+    return rows if found else []
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of equal columns: the first from the left, the others from the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _number(x: float | None) -> str:

@@ -97,6 +97,11 @@ class TestStudy:
         assert (code, err) == (0, "")
         assert (copy / "index.html").read_text() == (finished / "index.html").read_text()
         assert "verdict:" in out
+        segments = json.loads((copy / "results.json").read_text())["segments"]
+        (cold,) = [one for one in segments if (one["segment"], one["measure"]) == ("cold_users", "expected_revenue")]
+        (line,) = re.findall(r"^Cold users .*", out, re.MULTILINE)
+        assert f"{100 * cold['rel_effect']:+.2f} %" in line
+        assert line.endswith(f"{cold['q']:.3f}")
 
     def test_a_finished_run_is_not_computed_again(self, finished, tmp_path, cs3bench, monkeypatch):
         import reports.cli_ab
