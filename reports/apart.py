@@ -23,7 +23,7 @@ STEPS = (0.0, 7.0, 14.0, 22.0, 32.0, 44.0, 58.0)
 
 
 class Spot(NamedTuple):
-    """A mark in data coordinates, its words and their colour."""
+    """A mark in data coordinates, its words and their colour; a mark without words only stands in the way of others."""
 
     x: float
     y: float
@@ -52,6 +52,8 @@ def label_apart(ax: Axes, spots: Sequence[Spot], *, size: float = 7.5, mark: flo
     half = np.array([[0.33 * size * len(spot.words) + 0.5, 0.5 * size + 0.5] for spot in spots])
     taken = np.concatenate([place - mark / 2, place + mark / 2], axis=1)
     for i in np.lexsort((place[:, 1], place[:, 0])):
+        if not spots[i].words:
+            continue
         tried = [_offset(half[i], mark, angle, step) for step, angle in product(STEPS, ANGLES)]
         boxes = np.array([np.concatenate([place[i] + by - half[i], place[i] + by + half[i]]) for by in tried])
         cost = _hidden(boxes, taken) + 1e3 * _outside(boxes, frame)

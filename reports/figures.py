@@ -254,8 +254,8 @@ def plane(results: Record, timing: Record) -> Figure:
         hover.tell(line, [f"{arm}, K = {k}: {wording.milliseconds(at)} ms, {wording.number(y)}" for k, at, y in pairs])
         for k, spot, money in zip(sweep["k"], x, mean, strict=True):
             named = k in (sweep["k"][0], sweep["k"][-1], results.get("k"))  # the others say theirs when pointed at
-            if named and np.isfinite(spot) and np.isfinite(money):
-                spots.append(Spot(spot, money, f"{k}", MUTED))
+            if np.isfinite(spot) and np.isfinite(money):
+                spots.append(Spot(spot, money, f"{k}" if named else "", MUTED))
     if sweeps:
         axes[1].margins(0.12, 0.12)
         axes[1].set_xlabel("Cascade p50 (ms per request)")

@@ -184,6 +184,7 @@ def forest(results: Record) -> Section:
         alt=f"Dot plot of the effect of the treatment on {len(found)} metrics with 95% intervals. {lead}",
         caption="Lift in per cent (top) or absolute difference in the metric's own unit (bottom); 95% t intervals "
         f"over {worlds(len(every) or None)}, not corrected for their number. Filled: the interval leaves 0; an arrow "
+        "at the edge: the interval goes on; an arrow "
         "down: lower is better.",
         tables=worlds_table,
     )

@@ -72,7 +72,8 @@ def segments(results: Record) -> Section:
         figure="segments",
         alt=f"Dot plot of the lift of {len(who)} segments in {len(measures(results))} measures with 95% intervals. "
         f"{lead}",
-        caption="Lift in per cent, paired over worlds, 95% t intervals, uncorrected; filled: the interval leaves 0. "
+        caption="Lift in per cent, paired over worlds, 95% t intervals, uncorrected; filled: the interval leaves 0; an "
+        "arrow at the edge: it goes on. "
         "q: Benjamini-Hochberg over all rows. Segments overlap, and follow from the burn-in alone, so both arms are "
         f"compared on the same users and ads. Arm columns, users or ads and impressions (both arms) are means over "
         f"{_worlds(found)}.",

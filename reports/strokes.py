@@ -182,7 +182,10 @@ class Row(NamedTuple):
 
 
 def dot_rows(ax: Axes, rows: Sequence[Row]) -> None:
-    """Dots with whiskers, first row on top, numbers in a column on the right; filled when the interval leaves 0."""
+    """Dots with whiskers, first row on top, numbers in a column on the right; filled when the interval leaves 0.
+
+    A row much wider than the others does not squeeze them: it is cut at the edge, with an arrow; its numbers are whole.
+    """
     for place, row in enumerate(rows):
         colour = {"better": BETTER, "worse": WORSE}.get(row.side, MUTED)
         decided = row.ends[0] > 0 or row.ends[1] < 0
@@ -203,6 +206,32 @@ def dot_rows(ax: Axes, rows: Sequence[Row]) -> None:
     widest = max((abs(end) for row in rows for end in (row.value, *row.ends) if np.isfinite(end)), default=0.0)
     if widest == 0:  # an A/A run: every effect is exactly zero
         ax.set_xlim(-0.01, 0.01)
+    _cut_off(ax, rows)
+
+
+CUT = 6.0
+"""A row is cut where it reaches this many times as far from 0 as the median row."""
+
+
+def _cut_off(ax: Axes, rows: Sequence[Row]) -> None:
+    """Limit the x axis to what most rows need, with an arrow at the edge for each whisker that goes on."""
+    ends = np.array([(row.value, *row.ends) for row in rows])
+    reach = np.abs(ends[np.isfinite(ends).all(axis=1)]).max(axis=1)
+    far = CUT * float(np.median(reach)) if reach.size > 2 else 0.0
+    if far == 0 or reach.max() <= far:
+        return
+    shown = np.clip(ends[np.isfinite(ends)], -far, far)
+    air = 0.05 * (shown.max() - shown.min())
+    edges = (shown.min() - air, shown.max() + air)
+    ax.set_xlim(*edges)
+    tips = (edges[0] + 0.4 * air, edges[1] - 0.4 * air)
+    for place, row in enumerate(rows):
+        colour = {"better": BETTER, "worse": WORSE}.get(row.side, MUTED)
+        beyond = (min(row.ends) < edges[0], max(row.ends) > edges[1])
+        for tip, marker, goes_on in zip(tips, "<>", beyond, strict=True):
+            if goes_on:
+                (arrow,) = ax.plot([tip], [place], marker, color=colour, ms=6, mew=0)
+                hover.tell(arrow, [f"{row.label}: {row.text}"])
 
 
 def _few_ticks(ax: Axes) -> None:
@@ -230,7 +259,7 @@ def name_bars(ax: Axes, labels: Sequence[str]) -> None:
 def metric_row(metric: Record, spell: Callable[[Any], str]) -> Row:
     """A metric's row of a dot plot: its effect and interval, in words too; an arrow down where lower is better."""
     value = effect(metric)
-    words = f"{spell(value)}  {wording.span(metric.get('ci'), spell)}"
+    words = f"{spell(value)}  {wording.span(metric.get('ci'), spell)}" if wording.known(value) else wording.MISSING
     hint = {"lower": " \N{DOWNWARDS ARROW}"}.get(str(metric.get("better")), "")
     label = f"{metric.get('label', '')}{hint}"
     return Row(label, float(floats([value])[0]), interval(metric.get("ci")), words, direction(metric))

@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from reports import figures
+from reports import figures, strokes
 from tests.reports import sample_run
 
 NAMES = [
@@ -193,3 +193,33 @@ def test_writing_aside_replaces_and_leaves_nothing_behind(tmp_path):
     path.write_text("old")
     figures.write_aside(path, b"new")
     assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("a.svg", "new")]
+
+
+class TestCut:
+    """A row much wider than the others is cut at the edge with an arrow, and squeezes nobody."""
+
+    def drawn(self, *spans):
+        figure, (ax,) = strokes.canvas(2.0)
+        rows = [strokes.Row(f"row {i}", (lo + hi) / 2, np.array([lo, hi]), f"{lo} to {hi}", "") for i, (lo, hi) in
+                enumerate(spans)]  # fmt: skip
+        strokes.dot_rows(ax, rows)
+        arrows = [(line.get_marker(), line.get_ydata()[0]) for line in ax.lines if line.get_marker() in "<>"]
+        return ax, arrows, figure
+
+    def test_a_wide_row_is_cut_where_it_goes_on(self):
+        ax, arrows, _ = self.drawn((-1, 1), (-0.5, 0.7), (-0.2, 2), (-0.4, 90))
+        assert arrows == [(">", 3)]
+        lo, hi = ax.get_xlim()
+        assert lo < -1
+        assert 2 < hi < 20
+
+    def test_both_ends(self):
+        _, arrows, _ = self.drawn((-1, 1), (-0.5, 0.7), (-0.2, 1), (-60, 90))
+        assert sorted(arrows) == [("<", 3), (">", 3)]
+
+    @pytest.mark.parametrize("spans", [[(-1, 1), (-50, 50)], [(-1, 1), (-2, 2), (-3, 5)], [(0, 0), (0, 0), (0, 0)]])
+    def test_rows_of_one_size_or_too_few_are_whole(self, spans):
+        ax, arrows, _ = self.drawn(*spans)
+        assert arrows == []
+        assert ax.get_xlim()[0] <= min(lo for lo, _ in spans)
+        assert ax.get_xlim()[1] >= max(hi for _, hi in spans)
