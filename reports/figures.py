@@ -139,8 +139,13 @@ def per_day(results: Record) -> Figure:
     ax.axhline(0, color=MUTED, lw=0.9, zorder=0)
     together = days.get("cumulative") or {}
     if together.get("lift"):
-        curve = {"mean": together["lift"], "lo": together.get("lo"), "hi": together.get("hi")}
+        curve = {"mean": together["lift"]} | {
+            end: together.get(f"band_{end}", together.get(end)) for end in ("lo", "hi")
+        }
         band(ax, day, curve, Mark(MARKS[2].colour, "", "-"), "all days so far")
+        ax.axhline(
+            floats(together["lift"])[-1], color=INK, lw=1.1, ls=(0, (4, 3)), label="true effect of the whole test"
+        )
     if lo.size == day.size == hi.size:
         ax.vlines(day, lo, hi, color=treated.colour, lw=2)
     (dots,) = ax.plot(day, lift, treated.marker, color=treated.colour, label="that day alone")

@@ -200,7 +200,9 @@ def per_day(results: Record) -> Section:
         f"On the last test day the lift of revenue was {last}, 95% CI {ends}. A lift that still climbs or decays is a "
     )
     lead += "transient: read the last days, not only the mean."
-    daily, total = columns_of(days, "day", "lift", "lo", "hi"), columns_of(together, "lift", "lo", "hi")
+    always = "band_lo" in together
+    daily = columns_of(days, "day", "lift", "lo", "hi")
+    total = columns_of(together, "lift", *(("band_lo", "band_hi") if always else ("lo", "hi")))
     rows = [
         [
             wording.number(day),
@@ -211,16 +213,23 @@ def per_day(results: Record) -> Section:
         for place, (day, lift, *ends) in enumerate(daily)
         if not total or place < len(total)
     ]
-    columns = ["Day", "Lift that day", "95% CI"] + (["Lift of all days so far", "95% CI"] if total else [])
+    columns = ["Day", "Lift that day", "95% CI"] + (
+        ["Lift of all days so far", "95%, all days together" if always else "95% CI"] if total else []
+    )
     return Section(
         key="per-day",
         title="Lift by simulated day",
         lead=lead,
         figure="per_day",
         alt=f"Lift of revenue on each test day with 95% intervals. {lead}",
-        caption="Lift of revenue in per cent; pointwise 95% t intervals over "
-        f"{worlds(len(results.get('worlds') or ()) or None)}: valid for one day fixed in advance, not for stopping "
-        "at the best one.",
+        caption=f"Lift of revenue in per cent over {worlds(len(results.get('worlds') or ()) or None)}. Dots: pointwise "
+        "95% t intervals, valid for one day fixed in advance, not for stopping at the best one. "
+        + (
+            "Band: 95% t intervals at Bonferroni's level, which hold on all days together, so whenever one stops. "
+            if always
+            else "Band: the same of all days so far. "
+        )
+        + "Dashed: the true effect of the whole test in these worlds.",
         tables=(table("Lift by day", columns, rows),),
     )
 

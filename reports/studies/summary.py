@@ -160,17 +160,29 @@ def compare(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Fa
 
 
 def daily(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, Any] | None:
-    """Revenue lift by day since the split, and cumulative, pointwise t intervals."""
+    """Revenue lift by day since the split, and cumulative, pointwise t intervals.
+
+    The cumulative lift also has a band that holds on all days together, so whenever one looks or stops: t intervals at
+    Bonferroni's level. Its last lift is the true effect of the whole test in these worlds.
+    """
     a, b = (np.array([[day["revenue"] for day in f["days"]] for f in arm]) for arm in (control, treatment))
     if (a <= 0).any() or (b <= 0).any():
         return None
-    by_day, total = lift_by_period(a, b), lift_by_period(a.cumsum(axis=1), b.cumsum(axis=1))
+    so_far = a.cumsum(axis=1), b.cumsum(axis=1)
+    by_day, total = lift_by_period(a, b), lift_by_period(*so_far)
+    always = lift_by_period(*so_far, level=1 - 0.05 / a.shape[1])
     return {
         "day": list(range(1, scenario.run.days + 1)),
         "lift": by_day.lift,
         "lo": by_day.lo,
         "hi": by_day.hi,
-        "cumulative": {"lift": total.lift, "lo": total.lo, "hi": total.hi},
+        "cumulative": {
+            "lift": total.lift,
+            "lo": total.lo,
+            "hi": total.hi,
+            "band_lo": always.lo,
+            "band_hi": always.hi,
+        },
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from reports.studies import summary
 from tests.reports.studies.tiny import tiny
@@ -278,6 +279,14 @@ class TestPieces:
         assert found["day"] == [1, 2]
         np.testing.assert_allclose(found["lift"], [0.2, 0.2], atol=1e-3)
         np.testing.assert_allclose(found["cumulative"]["lift"], [0.2, 0.2], atol=1e-3)
+
+    def test_the_band_of_all_days_together_is_wider_by_bonferroni(self):
+        worlds = [facts(w, 1 + 0.05 * w) for w in (1, 2, 3)]
+        found = summary.daily(S, A, worlds)["cumulative"]
+        log, ends = np.log1p(found["lift"]), {key: np.log1p(found[key]) for key in ("lo", "hi", "band_lo", "band_hi")}
+        ratio = stats.t.ppf(1 - 0.05 / 2 / 2, 2) / stats.t.ppf(1 - 0.05 / 2, 2)
+        np.testing.assert_allclose(ends["band_hi"] - log, ratio * (ends["hi"] - log), rtol=1e-9)
+        np.testing.assert_allclose(log - ends["band_lo"], ratio * (log - ends["lo"]), rtol=1e-9)
 
     def test_curve(self):
         found = summary.curve([[1.0, 5.0], [3.0, 5.0]])
