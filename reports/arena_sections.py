@@ -10,8 +10,8 @@ from typing import Any
 
 from reports import wording
 from reports.arena_figures import HIT, MONEY, in_plane, ranked
+from reports.model_sections import latency
 from reports.parts import LIGHTS, Cell, Section, Table, appendix, effect_cell, table, worlds
-from reports.sections import latency
 from reports.strokes import direction
 from reports.studies.mechanisms import WORTH_REVENUE
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports import wording
-from reports.sections import Cell, Section, appendix, table, worlds
+from reports.parts import Cell, Section, appendix, table, worlds
 
 Record = Mapping[str, Any]
 COLUMNS = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reports import wording
-from reports.figures import MARKS, Mark, canvas, styled
+from reports.strokes import MARKS, Mark, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,13 +6,13 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import INK, MARKS, canvas, styled
+from reports.strokes import INK, MARKS, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from reports.figures import Mark
+    from reports.strokes import Mark
 
 Record = Mapping[str, Any]
 SHOWN = ("p50_ms", "p99_ms")

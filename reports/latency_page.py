@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reports.figures import save, write_aside
 from reports.latency_figures import drawable
+from reports.strokes import save, write_aside
 
 Record = Mapping[str, Any]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reports import offline_figures, offline_sections, wording
-from reports.figures import write_aside
 from reports.page import inlined, template
+from reports.strokes import write_aside
 
 Record = Mapping[str, Any]
 SCHEMAS = {"offline": 2, "sweep": 1}

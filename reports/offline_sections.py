@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports import published, wording
-from reports.figures import interval
 from reports.offline_figures import (
     MINUS,
     against_base,
@@ -24,7 +23,8 @@ from reports.offline_figures import (
     spelled_dial,
     taught,
 )
-from reports.sections import ARROW, LIGHTS, Cell, Section, Table, table
+from reports.parts import ARROW, LIGHTS, Cell, Section, Table, table
+from reports.strokes import interval
 from reports.studies import mechanisms
 
 Record = Mapping[str, Any]

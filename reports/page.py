@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports import figures, sections, wording
+from reports import figures, headline, parts, sections, strokes, wording
 
 if TYPE_CHECKING:
     import jinja2
@@ -26,10 +26,10 @@ SCHEMA = 1
 
 # Colour of a figure -> variable of page.css. The colour itself stays as the fallback.
 THEMED = {
-    figures.INK: "ink",
-    figures.MUTED: "muted",
-    figures.GRID: "line",
-    figures.PAPER: "card",
+    strokes.INK: "ink",
+    strokes.MUTED: "muted",
+    strokes.GRID: "line",
+    strokes.PAPER: "card",
     "#4b5563": "slate",
     "#0072b2": "blue",
     "#e69f00": "orange",
@@ -94,10 +94,10 @@ def render(results: Record, timing: Record, manifest: Record, svgs: Mapping[str,
         facts=facts(results),
         small=bool(results.get("small")),
         verdict=results.get("verdict") or {},
-        tone=sections.WORDS.get(str((results.get("verdict") or {}).get("word")), "warn"),
+        tone=parts.WORDS.get(str((results.get("verdict") or {}).get("word")), "warn"),
         truth=truth(results),
-        lights=sections.lights(results),
-        tiles=sections.tiles(results, timing),
+        lights=headline.lights(results),
+        tiles=headline.tiles(results, timing),
         sections=built,
         figures=inlined(built, svgs),
     )
@@ -124,7 +124,7 @@ def template(name: str) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def inlined(built: Iterable[sections.Section], svgs: Mapping[str, str]) -> dict[str, str]:
+def inlined(built: Iterable[parts.Section], svgs: Mapping[str, str]) -> dict[str, str]:
     """The inline SVG of every section that has a figure, by the figure's name."""
     return {part.figure: inline_svg(part.figure, svgs[part.figure], part.alt) for part in built if part.figure in svgs}
 
@@ -143,7 +143,7 @@ def facts(results: Record) -> list[str]:
     worlds = len(results.get("worlds") or ())
     found = [
         (results.get("scenario"), f"scenario {results.get('scenario')}"),
-        (worlds, sections.worlds(worlds)),
+        (worlds, parts.worlds(worlds)),
         (
             days.get("test"),
             f"{wording.number(days.get('burn_in'))} burn-in + {wording.number(days.get('test'))} test days",
@@ -158,13 +158,13 @@ def facts(results: Record) -> list[str]:
 
 def truth(results: Record) -> str:
     """The line below the verdict: the lift, its interval, and how it stands to the truth; "" without a lift."""
-    main, same = sections.main_metric(results), results.get("control") == results.get("treatment")
-    if main is None or same or not wording.known(figures.effect(main)):
+    main, same = headline.main_metric(results), results.get("control") == results.get("treatment")
+    if main is None or same or not wording.known(strokes.effect(main)):
         return ""
-    spell = sections.speller(main)
+    spell = parts.speller(main)
     return (
-        f"{main.get('label')} lift {spell(figures.effect(main))}, 95% CI {wording.span(main.get('ci'), spell)}, "
-        f"{sections.worlds(main.get('n_worlds'))}. Truth: twin worlds run both arms on the same users and traffic, so "
+        f"{main.get('label')} lift {spell(strokes.effect(main))}, 95% CI {wording.span(main.get('ci'), spell)}, "
+        f"{parts.worlds(main.get('n_worlds'))}. Truth: twin worlds run both arms on the same users and traffic, so "
         "the estimate is the true effect in these worlds and has no bias there; the interval speaks of other worlds of "
         "the same scenario."
     )
@@ -184,5 +184,5 @@ def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> 
     """
     svgs = figures.draw_all(results, timing, out)
     path = out / "index.html"
-    figures.write_aside(path, render(results, timing, manifest, svgs).encode())
+    strokes.write_aside(path, render(results, timing, manifest, svgs).encode())
     return path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reports.figures import MARKS, MUTED, canvas, save, styled, write_aside
+from reports.strokes import MARKS, MUTED, canvas, save, styled, write_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

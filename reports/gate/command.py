@@ -104,7 +104,7 @@ def gate(
     finally:
         signal.signal(signal.SIGTERM, previous)
     if as_json is not None:
-        from reports.figures import write_aside
+        from reports.strokes import write_aside
 
         write_aside(as_json, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     click.echo(text)

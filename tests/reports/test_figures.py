@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from reports import figures, strokes
+from reports import effect_figures, figures, model_figures, money_figures, run_arms, strokes
 from tests.reports import sample_run
 
 NAMES = [
@@ -81,7 +81,7 @@ def test_no_svg_carries_a_date(drawn):
 
 def test_drawing_leaves_the_global_style_alone():
     before = dict(mpl.rcParams)
-    figures.references(sample_run.results())
+    money_figures.references(sample_run.results())
     assert dict(mpl.rcParams) == before
 
 
@@ -98,8 +98,8 @@ def test_a_figure_without_its_section_is_skipped(name, section, gap):
 
 def test_without_latency_there_is_no_plane_and_the_sweep_shows_revenue_alone():
     assert "plane" not in figures.drawable(sample_run.results(), {})
-    assert len(figures.k_sweep(sample_run.results(), {}).axes) == 1
-    assert len(figures.k_sweep(sample_run.results(), sample_run.timing()).axes) == 2
+    assert len(money_figures.k_sweep(sample_run.results(), {}).axes) == 1
+    assert len(money_figures.k_sweep(sample_run.results(), sample_run.timing()).axes) == 2
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,7 +109,7 @@ def test_nulls_in_place_of_every_number_are_drawn_as_gaps(name):
     if name in ("plane", "mechanisms"):  # no revenue, no lift: no point to place
         assert draw is None
     else:
-        assert figures.save(draw(), "svg").startswith(b"<?xml")
+        assert strokes.save(draw(), "svg").startswith(b"<?xml")
 
 
 def test_an_aa_run_is_drawn_with_every_effect_on_the_line_of_zero():
@@ -117,15 +117,15 @@ def test_an_aa_run_is_drawn_with_every_effect_on_the_line_of_zero():
     results["treatment"] = results["control"]
     for metric in results["metrics"].values():
         metric |= {"treatment": metric["control"], "rel_effect": 0.0, "effect": 0.0, "ci": [0.0, 0.0], "p": None}
-    figure = figures.forest(results)
+    figure = effect_figures.forest(results)
     assert texts(figure).count("0%  [0%, 0%]") == 6
     lo, hi = figure.axes[0].get_xlim()
     assert lo < 0 < hi
-    assert figures.arms(results)[0] == "dssm"
+    assert run_arms.arms(results)[0] == "dssm"
 
 
 def test_forest_has_a_row_for_each_metric_and_ticks_in_per_cent():
-    figure = figures.forest(sample_run.results())
+    figure = effect_figures.forest(sample_run.results())
     words = texts(figure)
     assert all(metric["label"] in words for metric in sample_run.results()["metrics"].values())
     assert "+2.60%  [+1.47%, +3.73%]" in words
@@ -147,18 +147,18 @@ def test_forest_has_a_row_for_each_metric_and_ticks_in_per_cent():
     ],
 )
 def test_direction_needs_the_whole_interval_on_one_side(better, ci, side):
-    assert figures.direction({"better": better, "ci": ci}) == side
+    assert strokes.direction({"better": better, "ci": ci}) == side
 
 
 def test_funnel_bars_are_the_money_and_their_words_the_loss():
-    figure = figures.funnel(sample_run.results())
+    figure = money_figures.funnel(sample_run.results())
     widths = [patch.get_width() for patch in figure.axes[0].patches]
     assert widths == [1712.0, 1531.2, 1342.8, 1265.6, 1712.0, 1577.9, 1381.1, 1298.5]
     assert "1,531  (−10.6%)" in texts(figure)
 
 
 def test_the_seam_stands_between_the_last_burn_in_day_and_the_first_test_day():
-    ax = figures.learning(sample_run.results()).axes[0]
+    ax = model_figures.learning(sample_run.results()).axes[0]
     vertical = [line for line in ax.lines if len(set(np.asarray(line.get_xdata()))) == 1]
     assert [float(np.asarray(line.get_xdata())[0]) for line in vertical] == [10.5]
 
@@ -166,24 +166,24 @@ def test_the_seam_stands_between_the_last_burn_in_day_and_the_first_test_day():
 def test_calibration_is_observed_over_predicted():
     results = sample_run.results()
     bins = results["calibration"]["dssm"]["retriever"]
-    line = next(line for line in figures.calibration(results).axes[0].lines if line.get_label() == "dssm")
+    line = next(line for line in model_figures.calibration(results).axes[0].lines if line.get_label() == "dssm")
     np.testing.assert_allclose(line.get_ydata(), np.divide(bins["y"], bins["p"]))
 
 
 def test_plane_takes_revenue_from_the_metric_then_the_sweep_then_the_funnel():
     results = sample_run.results()
-    assert figures.revenue_per_1000(results, "dssm+cs3") == 1298.5
+    assert run_arms.revenue_per_1000(results, "dssm+cs3") == 1298.5
     del results["metrics"]
-    assert figures.revenue_per_1000(results, "dssm+cs3") == 1298.0
+    assert run_arms.revenue_per_1000(results, "dssm+cs3") == 1298.0
     del results["k_sweep"]
     results["funnel"]["dssm+cs3"]["sold"] = 7.0
-    assert figures.revenue_per_1000(results, "dssm+cs3") == 7.0
+    assert run_arms.revenue_per_1000(results, "dssm+cs3") == 7.0
 
 
 def test_arms_keep_one_look_in_every_figure_and_differ_in_more_than_colour():
     results = sample_run.results()
     results["funnel"] = {"third": {"sold": 1.0}, **results["funnel"]}
-    looks = figures.marks(results)
+    looks = run_arms.marks(results)
     assert list(looks) == ["dssm", "dssm+cs3", "third"]
     assert len({look.marker for look in looks.values()}) == len({look.line for look in looks.values()}) == 3
 
@@ -191,7 +191,7 @@ def test_arms_keep_one_look_in_every_figure_and_differ_in_more_than_colour():
 def test_writing_aside_replaces_and_leaves_nothing_behind(tmp_path):
     path = tmp_path / "a.svg"
     path.write_text("old")
-    figures.write_aside(path, b"new")
+    strokes.write_aside(path, b"new")
     assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("a.svg", "new")]
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from reports import figures, page, sections
+from reports import budget_sections, effect_sections, figures, headline, model_sections, page, parts
 from tests.reports import sample_run
 
 ORDER = [
@@ -154,14 +154,14 @@ def test_a_curve_that_still_rises_is_said_in_words(run):
     assert "Not at a plateau: recall of dssm+cs3 is still rising (+1.20%" in words(text)
     results = sample_run.results()
     results["learning"]["dssm+cs3"]["plateau"]["recall"]["rising"] = False
-    assert "reached its plateau" in sections.learning(results).lead
+    assert "reached its plateau" in model_sections.learning(results).lead
 
 
 def test_a_plateau_that_was_not_judged_is_not_claimed():
     results = sample_run.results()
     for curve in results["learning"].values():
         curve["plateau"] = None
-    assert sections.learning(results).lead == ""
+    assert model_sections.learning(results).lead == ""
 
 
 def test_figures_take_their_colours_from_the_theme(run):
@@ -249,7 +249,7 @@ def test_nulls_read_as_not_available(tmp_path):
 def test_nan_reads_as_not_available():
     results = sample_run.results()
     results["metrics"]["revenue"] |= {"rel_effect": float("nan"), "ci": [float("nan"), float("inf")], "p": float("nan")}
-    tile = sections.tiles(results, sample_run.timing())[0]
+    tile = headline.tiles(results, sample_run.timing())[0]
     assert (tile.value, tile.tone) == ("n/a", "")
     assert "95% CI n/a" in tile.detail
 
@@ -280,7 +280,7 @@ def test_the_line_below_the_verdict_tells_the_lift_and_how_it_stands_to_the_trut
 
 
 def test_budgets_are_told_by_day_and_arm():
-    found = sections.budgets(sample_run.results())
+    found = budget_sections.budgets(sample_run.results())
     assert found.lead.endswith("over-delivery: dssm 4.90% and 0.16%; dssm+cs3 5.50% and 0.16%.")
     cells = [[cell.text for cell in row] for row in found.tables[0].rows]
     assert cells[0] == ["dssm", "1", "25,200", "4.30%", "[3.70%, 4.90%]", "0.04%", "[0.01%, 0.07%]"]
@@ -291,7 +291,7 @@ def test_an_aa_run_says_so(svgs):
     results = sample_run.results()
     results["treatment"] = results["control"]
     assert page.title(results) == "A/A run of dssm"
-    assert not [tile for tile in sections.tiles(results, sample_run.timing()) if tile.label.startswith("Retrieval")]
+    assert not [tile for tile in headline.tiles(results, sample_run.timing()) if tile.label.startswith("Retrieval")]
 
 
 def test_the_small_form_warns(svgs):
@@ -320,11 +320,11 @@ def test_an_svg_without_a_view_box_is_an_error():
 
 
 def test_the_ladder_is_told_rung_by_rung():
-    assert sections.ladder(sample_run.results()).lead == (
+    assert effect_sections.ladder(sample_run.results()).lead == (
         "Revenue, rung by rung: dssm-bare → dssm: +44.0%; dssm → dssm+cs3: +2.68%."
     )
 
 
 def test_the_configuration_is_flattened_without_its_gaps():
     nested = {"a": {"b": 1, "c": {"d": [3, 4, 5]}}, "e": None, "f": []}
-    assert sections.flat(nested) == [("a.b", "1"), ("a.c.d", "3–5")]
+    assert parts.flat(nested) == [("a.b", "1"), ("a.c.d", "3–5")]

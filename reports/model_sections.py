@@ -1,0 +1,179 @@
+"""What the page says of models: calibration, learning, what they cost, what an index finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reports import wording
+from reports.model_figures import LEARNED
+from reports.parts import (
+    Section,
+    columns_of,
+    spread,
+    table,
+    worlds,
+)
+from reports.run_arms import arms, by_arm
+
+Record = Mapping[str, Any]
+
+
+def calibration(results: Record) -> Section:
+    """Reliability and PCOC of the retriever and the ranker."""
+    rows, ratios, counted = [], [], 0.0
+    for arm, parts in by_arm(results, "calibration").items():
+        for stage in ("retriever", "ranker"):
+            bins = parts.get(stage)
+            if not bins:
+                continue
+            ratios.append(f"{arm} {stage} {wording.number(bins.get('pcoc'))}")
+            counted = max(counted, sum(n for n in bins.get("n") or () if wording.known(n)))
+            for p, y, lo, hi, true, n in columns_of(bins, "p", "y", "lo", "hi", "true", "n"):
+                rates = [wording.number(p), wording.number(y), wording.span((lo, hi)), wording.number(true)]
+                rows.append([arm, stage, *rates, wording.number(n)])
+    lead = (
+        f"Predicted over observed clicks (PCOC; 1 is perfect, above 1 is too hopeful): {', '.join(ratios)}."
+        if ratios
+        else ""
+    )
+    columns = ("Arm", "Stage", "Predicted", "Observed", "95% CI", "True", "n")
+    return Section(
+        key="calibration",
+        title="Calibration",
+        lead=lead,
+        figure="calibration",
+        alt=f"Observed over predicted click rate by bin of predicted rate. {lead}",
+        caption="Reliability by equal-mass bins of matured impressions, shown as observed over predicted so that "
+        "small errors show; on the line is perfect. 95% intervals of the observed rate; up to "
+        f"{wording.number(counted)} impressions an arm. Crosses: the world's true click rate of the same bin.",
+        tables=(table("Reliability", columns, rows),),
+    )
+
+
+def learning(results: Record) -> Section:
+    """Recall, logloss and tau over simulated days, and whether an arm still learns."""
+    found = by_arm(results, "learning")
+    moving = [text for arm, curve in found.items() for text in _still_moving(arm, curve)]
+    judged = any((curve.get("plateau") or {}).get("recall") for curve in found.values())
+    if moving:
+        lead = f"Not at a plateau: {'; '.join(moving)}. The lift above is partly a lift between unfinished learners."
+    else:
+        lead = "Every arm has reached its plateau: no curve still improves within its phase." if judged else ""
+    fallen = [text for arm, curve in found.items() for text in _fallen(arm, curve)]
+    if fallen:
+        lead = f"{lead} {' '.join(fallen)}".strip()
+    rows = []
+    shown = {key: label for key, (label, *_) in LEARNED.items() if any(curve.get(key) for curve in found.values())}
+    for arm, curve in found.items():
+        read = [columns_of(curve.get(key) or {}, "mean", "lo", "hi") for key in shown]
+        for place, (day, phase) in enumerate(columns_of(curve, "day", "phase")):
+            cells = [(values[place] if place < len(values) else (None,) * 3) for values in read]
+            spelled = [text for mean, *ends in cells for text in (wording.number(mean), wording.span(ends))]
+            rows.append([arm, wording.number(day), str(phase or ""), *spelled])
+    columns = ["Arm", "Day", "Phase", *(text for label in shown.values() for text in (label, "95% CI"))]
+    return Section(
+        key="learning",
+        title="Trained, not just started",
+        lead=lead,
+        figure="learning",
+        alt=f"{', '.join(shown.values())} of each arm over simulated days, with the seam between burn-in "
+        f"and test. {lead}",
+        caption="Recall@K against the true eCPM order (share), logloss (nats) and Kendall's tau-b with the order of "
+        "the evaluation ranker, which taught no arm and is frozen at the seam, by simulated day; bands: 95% t "
+        f"intervals over {worlds(len(results.get('worlds') or ()) or None)}. Dashed line: the seam, where the arms "
+        "part and serve their own traffic. Tau asks every night about the same requests and ads, those of the final "
+        "evaluation.",
+        tables=(table("Learning curves", tuple(columns), rows),),
+    )
+
+
+def _still_moving(arm: str, curve: Record) -> list[str]:
+    """The words for each measure of `arm` whose plateau light says that it still improves."""
+    said = []
+    for key, word in (("recall", "rising"), ("logloss", "falling")):
+        plateau = (curve.get("plateau") or {}).get(key) or {}
+        if plateau.get("rising"):
+            ends = wording.span((plateau.get("lo"), plateau.get("hi")), wording.percent)
+            said.append(f"{key} of {arm} is still {word} ({wording.percent(plateau.get('change'))}, 95% CI {ends})")
+    return said
+
+
+def _fallen(arm: str, curve: Record) -> list[str]:
+    """The sentence for an arm whose recall is lower since the seam, its whole interval below 0."""
+    step = (curve.get("seam") or {}).get("recall") or {}
+    if step.get("hi") is None or step["hi"] >= 0:
+        return []
+    ends = wording.span((step.get("lo"), step.get("hi")), wording.percent)
+    return [f"Since the seam recall of {arm} is lower ({wording.percent(step.get('change'))}, 95% CI {ends})."]
+
+
+def latency(results: Record, timing: Record) -> Section:
+    """p50, p95, p99 of retrieval and cascade, QPS, and what each arm costs."""
+    found = timing["latency"]
+    order = [arm for arm in arms(results) if arm in found] + [arm for arm in found if arm not in arms(results)]
+    rows = []
+    for arm in order:
+        for stage in ("retrieval", "cascade"):
+            part = found[arm].get(stage)
+            if part:
+                tails = [_quantile(part.get(f"p{q}_ms")) for q in (50, 95, 99)]
+                speed = _batch_speed(found[arm].get("qps_batch")) if stage == "retrieval" else "\N{EM DASH}"
+                rows.append([arm, stage, *tails, wording.number(part.get("n")), speed])
+    columns = ("Arm", "What", "p50, ms", "p95, ms", "p99, ms", "n", "QPS in batches")
+    return Section(
+        key="latency",
+        title="Latency",
+        caption="One request at a time, one thread, trained weights, arms interleaved. Retrieval: encode and search. "
+        "Cascade: retrieval, ranking of K, auction. In brackets: 95% order-statistic intervals; n counts requests; "
+        "p99 needs n of at least 299.",
+        tables=(table("", columns, rows, shown=True),),
+    )
+
+
+def _batch_speed(run: Record | None) -> str:
+    if not run or not wording.known(run.get("qps")):
+        return wording.MISSING
+    return f"{wording.number(round(run['qps']))} (batch {wording.number(run.get('batch'))})"
+
+
+def _quantile(quantile: Record | None) -> str:
+    if not quantile or not wording.known(quantile.get("value")):
+        return wording.MISSING
+    ends = wording.span((quantile.get("lo"), quantile.get("hi")), wording.milliseconds)
+    return f"{wording.milliseconds(quantile['value'])} {ends}"
+
+
+def cost(results: Record) -> Section:
+    """Bytes and floating-point operations of each arm, whatever the machine."""
+    found = by_arm(results, "cost") or dict(results["cost"])
+    keys = list(dict.fromkeys(key for record in found.values() for key in record))
+    rows = [[arm, *(wording.number(record.get(key)) for key in keys)] for arm, record in found.items()]
+    names = {
+        "item_bytes": "Bytes an item",
+        "user_flops": "FLOPs to encode a user",
+        "scan_flops": "FLOPs to scan the index",
+    }
+    return Section(
+        key="cost",
+        title="Cost on any machine",
+        caption="Counted from shapes, not timed.",
+        tables=(table("", ("Arm", *(names.get(key, key.replace("_", " ")) for key in keys)), rows, shown=True),),
+    )
+
+
+def index_recall(results: Record) -> Section:
+    """What an arm's index finds of what its exact search would."""
+    found = results["index_recall"]
+    rows = [[arm, wording.number(one.get("mean")), *spread(one)] for arm, one in found.items()]
+    count = max((one.get("n_worlds") or 0 for one in found.values()), default=0)
+    said = ", ".join(f"{arm} {wording.percent(one.get('mean'), sign=False)}" for arm, one in found.items())
+    return Section(
+        key="index",
+        title="What the index finds",
+        lead=f"Of the ads that an exact search would have returned, the index returns: {said}.",
+        caption=f"Recall@{wording.number(results.get('k'))} of the index against exact search by the same published "
+        f"weights, bids and budgets, on the final evaluation's requests; 95% t intervals over {worlds(count)}. An arm "
+        "that is not listed scores every ad.",
+        tables=(table("", ("Arm", "Recall of the index", "95% CI"), rows, shown=True),),
+    )
