@@ -20,6 +20,7 @@ from reports.strokes import (
     interval,
     legend,
     name_bars,
+    percent_axis,
     styled,
 )
 
@@ -138,10 +139,16 @@ def k_sweep(results: Record, timing: Record) -> Figure:
     looks, sweeps = marks(results), by_arm(results, "k_sweep")
     timed = {arm: cascade_by_k(timing, arm) for arm in sweeps if cascade_by_k(timing, arm)}
     figure, axes = canvas(3.1, columns=2 if timed else 1)
+    paired = all(sweep.get("lift") for sweep in sweeps.values())
     for arm, sweep in sweeps.items():
-        band(axes[0], floats(sweep["k"]), sweep["revenue"], looks[arm], arm)
-    axes[0].set_title("Revenue per 1,000 requests")
-    _saved_k(axes[0], results)
+        band(axes[0], floats(sweep["k"]), sweep["lift" if paired else "revenue"], looks[arm], arm)
+    if paired:
+        axes[0].axhline(0, color=MUTED, lw=0.9, zorder=0)
+        percent_axis(axes[0].yaxis)
+        axes[0].set_title(f"Revenue over {results.get('control')} at K = {results.get('k')}")
+    else:
+        axes[0].set_title("Revenue per 1,000 requests")
+    _saved_k(axes[0], results, paired)
     if timed:
         for arm, found in timed.items():
             mark = looks[arm]
@@ -172,12 +179,12 @@ def _spaced(every_k: list[int]) -> list[str]:
     return named
 
 
-def _saved_k(ax: Axes, results: Record) -> None:
+def _saved_k(ax: Axes, results: Record, paired: bool) -> None:
     """Marks where the treatment earns what the control earns at the run's K."""
     saved, sweep = results.get("k_saved") or {}, by_arm(results, "k_sweep").get(str(results.get("control")))
     if not sweep or saved.get("k") not in sweep["k"] or not wording.known(saved.get("equal_revenue_k")):
         return
-    level = floats(sweep["revenue"]["mean"])[sweep["k"].index(saved["k"])]
+    level = 0.0 if paired else floats(sweep["revenue"]["mean"])[sweep["k"].index(saved["k"])]
     ax.plot((saved["equal_revenue_k"], saved["k"]), (level, level), color=MARKS[2].colour, lw=1.6, marker="|", ms=9)
     ends = interval((saved.get("lo"), saved.get("hi")))
     if np.isfinite(ends).all():

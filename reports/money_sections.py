@@ -84,10 +84,14 @@ def k_sweep(results: Record, timing: Record) -> Section:
     rows = []
     for arm, sweep in by_arm(results, "k_sweep").items():
         timed = cascade_by_k(timing, arm)
-        for k, (mean, lo, hi) in zip(sweep["k"], columns_of(sweep["revenue"], "mean", "lo", "hi"), strict=True):
+        lifts = columns_of(sweep.get("lift") or {}, "mean", "lo", "hi") or [(None, None, None)] * len(sweep["k"])
+        money = columns_of(sweep["revenue"], "mean", "lo", "hi")
+        for k, (mean, lo, hi), (lift, *ends) in zip(sweep["k"], money, lifts, strict=True):
+            paired = (wording.percent(lift), wording.span(ends, wording.percent))
             rows.append(
-                [arm, wording.number(k), wording.number(mean), wording.span((lo, hi)), wording.milliseconds(timed[k])]
-            )
+                [arm, wording.number(k), wording.number(mean), wording.span((lo, hi)), *paired,
+                 wording.milliseconds(timed[k])]
+            )  # fmt: skip
     lead = str(saved.get("text") or "")
     if wording.known(saved.get("equal_revenue_k")) and wording.known(saved.get("lo")):
         lead = f"{lead.rstrip('.')} (95% CI of that K: {k_span(saved)})."
@@ -96,11 +100,18 @@ def k_sweep(results: Record, timing: Record) -> Section:
         title="How many candidates it takes",
         lead=lead,
         figure="k_sweep",
-        alt=f"Revenue per 1,000 requests and cascade latency against K. {lead}",
-        caption="Revenue per 1,000 requests in currency units, bands: 95% t intervals over worlds. Latency: median "
-        "of one request through retrieval, ranking of K and auction. The bar marks the K that earns what the control "
-        "earns at the run's K.",
-        tables=(table("K sweep", ("Arm", "K", "Revenue per 1,000", "95% CI", "Cascade p50, ms"), rows),),
+        alt=f"Revenue and cascade latency against K. {lead}",
+        caption="Expected revenue by K, as lift over what the control earns at the run's K, paired over worlds; bands: "
+        f"95% t intervals over {worlds(len(results.get('worlds') or ()) or None)}. Latency: median of one request "
+        "through retrieval, ranking of K and auction. The bar marks the K that earns what the control earns at the "
+        "run's K.",
+        tables=(
+            table(
+                "K sweep",
+                ("Arm", "K", "Revenue per 1,000", "95% CI", "Over the control", "95% CI", "Cascade p50, ms"),
+                rows,
+            ),
+        ),
     )
 
 

@@ -251,9 +251,14 @@ def calibration(arm: Sequence[Facts], side: str) -> dict[str, Any] | None:
     return dict(arm[0][side]["reliability"]) | {"pcoc": _mean(arm, side, "pcoc"), "world": arm[0]["world"]}
 
 
-def sweep(arm: Sequence[Facts]) -> dict[str, Any]:
-    """Expected revenue per 1,000 requests against K."""
-    return {"k": arm[0]["k_sweep"]["k"], "revenue": curve([f["k_sweep"]["revenue"] for f in arm])}
+def sweep(arm: Sequence[Facts], control: Sequence[Facts], k: int) -> dict[str, Any]:
+    """Expected revenue per 1,000 requests against K, and its lift over what the control earns at ``k``, paired."""
+    revenue = np.array([f["k_sweep"]["revenue"] for f in arm], dtype=np.float64)
+    base = np.array([np.interp(k, f["k_sweep"]["k"], f["k_sweep"]["revenue"]) for f in control])
+    out: dict[str, Any] = {"k": arm[0]["k_sweep"]["k"], "revenue": curve(revenue)}
+    if (revenue > 0).all() and (base > 0).all():
+        out["lift"] = {key: np.expm1(ends) for key, ends in curve(np.log(revenue / base[:, None])).items()}
+    return out
 
 
 def k_saved(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, Any]:
@@ -435,7 +440,7 @@ def summarise(
             name: {side: c for side in ("retriever", "ranker") if (c := calibration(facts, side)) is not None}
             for name, facts in named.items()
         },
-        "k_sweep": {name: sweep(facts) for name, facts in named.items()},
+        "k_sweep": {name: sweep(facts, a, scenario.cascade.candidates) for name, facts in named.items()},
         "k_saved": k_saved(scenario, a, b),
         "ladder": ladder(rungs, run.ladder_days) if rungs else None,
         "references": reference_rows(a) if "references" in a[0] else None,

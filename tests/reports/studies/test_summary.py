@@ -317,6 +317,15 @@ class TestPieces:
         mute = [f | {"panel": {"recall": [0.2, 0.5, 0.5, 0.5], "logloss": [None] * 4}} for f in A]
         assert set(summary.learning(S, mute)["plateau"]) == {"recall"}
 
+    def test_the_sweep_over_k_is_paired_with_the_control_at_the_run_s_k(self):
+        """A world with twice the money says nothing: each world is held against its own control."""
+        base = [facts(1), facts(2, 2.0), facts(3)]
+        found = summary.sweep([facts(1, 1.1), facts(2, 2.2), facts(3, 1.1)], base, 20)
+        assert found["k"] == [5, 10, 20, 40]
+        np.testing.assert_allclose(found["lift"]["mean"], np.array([1, 2, 3, 4]) / 3 * 1.1 - 1)
+        np.testing.assert_allclose(found["lift"]["hi"], found["lift"]["lo"])
+        assert (found["revenue"]["hi"] - found["revenue"]["lo"] > 1).all()
+
     def test_k_saved(self):
         found = summary.k_saved(S, A, [facts(w, 1.5) for w in (1, 2, 3)])
         each = [10 + 10 * (300 / 1.5 / 100 - 2) / 1, 10 + 10 * (330 / 1.5 / 100 - 2), 5 + 5 * (270 / 1.5 / 100 - 1)]
