@@ -84,9 +84,9 @@ def cells(results: Record, timing: Record, drawn: Mapping[str, str]) -> Section:
         alt="Dot plot: lift of expected revenue of every cell over the base with 95% intervals, by scenario.",
         caption="Fresh worlds; effects over the base with 95% t intervals, paired over worlds; q: Benjamini-Hochberg "
         "over all cells of all scenarios but the null worlds. Active advertisers: those with a click on a day, mean "
-        "over days. A claim is supported if the interval of revenue lies above 0, not supported if it rules out "
-        f"{wording.percent(WORTH_REVENUE)}. QPS: single requests on the serving path, one thread, median over paired "
-        "requests with its order-statistic interval. " + _settings(results),
+        "over days. A claim is supported if the interval of revenue lies above 0 and q is at most 0.05, not supported "
+        f"if the interval rules out {wording.percent(WORTH_REVENUE)}. QPS: single requests on the serving path, one "
+        "thread, median over paired requests with its order-statistic interval. " + _settings(results),
         tables=tuple(tables),
     )
 
@@ -134,13 +134,17 @@ def steps(results: Record) -> Section:
             found = step["metrics"]
             rows.append(
                 [name, step["arm"], step["adds"].upper(), step["word"], effect_cell(found["revenue"]),
-                 effect_cell(found[MONEY]), effect_cell(found["recall"]), effect_cell(found["tau"])]
+                 wording.p_value(found["revenue"].get("q")), effect_cell(found[MONEY]),
+                 wording.p_value(found[MONEY].get("q")), effect_cell(found["recall"]), effect_cell(found["tau"])]
             )  # fmt: skip
-    columns = ("Scenario", "Cell", "Adds", "The claim of a gain", "Revenue", "Expected revenue", "Recall@K", "Tau")
+    columns = (
+        "Scenario", "Cell", "Adds", "The claim of a gain", "Revenue", "q", "Expected revenue", "q", "Recall@K", "Tau",
+    )  # fmt: skip
     return Section(
         key="steps",
         title="Step by step",
-        caption="Each cell over the one before it, in the paper's order, fresh worlds, 95% t intervals, not corrected.",
+        caption="Each cell over the one before it, in the paper's order, fresh worlds, 95% t intervals; q: "
+        "Benjamini-Hochberg over all steps of all scenarios but the null worlds. Claims as above.",
         tables=(table("", columns, rows, shown=True),),
     )
 
@@ -215,18 +219,17 @@ def best(results: Record, drawn: Mapping[str, str]) -> Section | None:
 def harm(results: Record) -> Section:
     """What full CS3 does to those who are not the site."""
     shown = ("surplus", "welfare", "cold_users", "conversions", "exposure_gini", "new_ad_survival")
-    labels: dict[str, str] = {}
-    rows: list[list[str | Cell]] = []
-    for name, one in results["scenarios"].items():
-        found = one["cells"]["dssm+cs3"]["metrics"]
-        labels |= {key: found[key]["label"] for key in shown if key in found}
-        rows.append([name, *(effect_cell(found.get(key, {})) for key in shown)])
+    every = {name: one["cells"]["dssm+cs3"]["metrics"] for name, one in results["scenarios"].items()}
+    labels = {key: found[key]["label"] for key in shown for found in every.values() if key in found}
+    rows: list[list[str | Cell]] = [
+        [name, *(effect_cell(found.get(key, {})) for key in labels)] for name, found in every.items()
+    ]
     return Section(
         key="harm",
         title="Who else gains or loses",
         caption="Full CS3 over the base, fresh worlds, 95% t intervals, paired, not corrected; n/a where a scenario "
         "has none of it or the test was too short for it.",
-        tables=(table("", ("Scenario", *(labels.get(key, key) for key in shown)), rows, shown=True),),
+        tables=(table("", ("Scenario", *labels.values()), rows, shown=True),),
     )
 
 
@@ -250,16 +253,18 @@ def nulls(results: Record) -> Section | None:
 
 
 def lights(results: Record) -> Section:
-    """Lights that are not green."""
+    """Lights that are not green; the first cell speaks for those with the same."""
     rows: list[list[str | Cell]] = []
     for name, one in results["scenarios"].items():
         green = sum(light["state"] == "green" for light in one["lights"])
         rows.append([name, f"{green} green", ""])
-        rows += [
-            [name, Cell(text=light["state"], tone="bad" if light["state"] == "red" else "warn"), light["text"]]
-            for light in one["lights"]
-            if light["state"] != "green"
-        ]
+        alike: dict[tuple[str, str], list[str]] = {}
+        for light in one["lights"]:
+            if light["state"] != "green":
+                alike.setdefault((light["state"], light["name"].partition(",")[0]), []).append(light["text"])
+        for (state, _), said in alike.items():
+            others = f" The same of {len(said) - 1} other cells." if said[1:] else ""
+            rows.append([name, Cell(text=state, tone="bad" if state == "red" else "warn"), said[0] + others])
     return Section(
         key="lights",
         title="Can it be trusted?",
