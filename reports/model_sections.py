@@ -51,6 +51,12 @@ def calibration(results: Record) -> Section:
     )
 
 
+TAU = (
+    " Tau: Kendall's tau-b with the order of the evaluation ranker, which taught no arm and is frozen at the seam, every "
+    "night about the same requests and ads, those of the final evaluation."
+)
+
+
 def learning(results: Record) -> Section:
     """Recall, logloss and tau over simulated days, and whether an arm still learns."""
     found = by_arm(results, "learning")
@@ -79,11 +85,9 @@ def learning(results: Record) -> Section:
         figure="learning",
         alt=f"{', '.join(shown.values())} of each arm over simulated days, with the seam between burn-in "
         f"and test. {lead}",
-        caption="Recall@K against the true eCPM order (share), logloss (nats) and Kendall's tau-b with the order of "
-        "the evaluation ranker, which taught no arm and is frozen at the seam, by simulated day; bands: 95% t "
+        caption="Recall@K against the true eCPM order (share) and logloss (nats) by simulated day; bands: 95% t "
         f"intervals over {worlds(len(results.get('worlds') or ()) or None)}. Dashed line: the seam, where the arms "
-        "part and serve their own traffic. Tau asks every night about the same requests and ads, those of the final "
-        "evaluation.",
+        "part and serve their own traffic." + (TAU if "tau" in shown else ""),
         tables=(table("Learning curves", tuple(columns), rows),),
     )
 

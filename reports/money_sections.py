@@ -87,11 +87,13 @@ def k_sweep(results: Record, timing: Record) -> Section:
         lifts = columns_of(sweep.get("lift") or {}, "mean", "lo", "hi") or [(None, None, None)] * len(sweep["k"])
         money = columns_of(sweep["revenue"], "mean", "lo", "hi")
         for k, (mean, lo, hi), (lift, *ends) in zip(sweep["k"], money, lifts, strict=True):
-            paired = (wording.percent(lift), wording.span(ends, wording.percent))
+            over = (wording.percent(lift), wording.span(ends, wording.percent))
             rows.append(
-                [arm, wording.number(k), wording.number(mean), wording.span((lo, hi)), *paired,
+                [arm, wording.number(k), wording.number(mean), wording.span((lo, hi)), *over,
                  wording.milliseconds(timed[k])]
             )  # fmt: skip
+    paired = all(sweep.get("lift") for sweep in by_arm(results, "k_sweep").values())
+    how = "as lift over what the control earns at the run's K, paired over worlds" if paired else "currency units"
     lead = str(saved.get("text") or "")
     if wording.known(saved.get("equal_revenue_k")) and wording.known(saved.get("lo")):
         lead = f"{lead.rstrip('.')} (95% CI of that K: {k_span(saved)})."
@@ -101,10 +103,9 @@ def k_sweep(results: Record, timing: Record) -> Section:
         lead=lead,
         figure="k_sweep",
         alt=f"Revenue and cascade latency against K. {lead}",
-        caption="Expected revenue by K, as lift over what the control earns at the run's K, paired over worlds; bands: "
-        f"95% t intervals over {worlds(len(results.get('worlds') or ()) or None)}. Latency: median of one request "
-        "through retrieval, ranking of K and auction. The bar marks the K that earns what the control earns at the "
-        "run's K.",
+        caption=f"Expected revenue by K, {how}; bands: 95% t intervals over "
+        f"{worlds(len(results.get('worlds') or ()) or None)}. Latency: median of one request through retrieval, ranking "
+        "of K and auction. The bar marks the K that earns what the control earns at the run's K.",
         tables=(
             table(
                 "K sweep",
