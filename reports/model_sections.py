@@ -52,8 +52,8 @@ def calibration(results: Record) -> Section:
 
 
 TAU = (
-    " Tau: Kendall's tau-b with the order of the evaluation ranker, which taught no arm and is frozen at the seam, every "
-    "night about the same requests and ads, those of the final evaluation."
+    " Tau: Kendall's tau-b with the order of the evaluation ranker, which taught no arm and is frozen at the seam, "
+    "every night about the same requests and ads, those of the final evaluation."
 )
 
 

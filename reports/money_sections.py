@@ -104,8 +104,8 @@ def k_sweep(results: Record, timing: Record) -> Section:
         figure="k_sweep",
         alt=f"Revenue and cascade latency against K. {lead}",
         caption=f"Expected revenue by K, {how}; bands: 95% t intervals over "
-        f"{worlds(len(results.get('worlds') or ()) or None)}. Latency: median of one request through retrieval, ranking "
-        "of K and auction. The bar marks the K that earns what the control earns at the run's K.",
+        f"{worlds(len(results.get('worlds') or ()) or None)}. Latency: median of one request through retrieval, "
+        "ranking of K and auction. The bar marks the K that earns what the control earns at the run's K.",
         tables=(
             table(
                 "K sweep",
