@@ -16,13 +16,15 @@ from typing import Any
 
 from simulator.config import overrides
 from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, nearest, settings_of
-from simulator.records import Catalog
+from simulator.records import DAY, Catalog
 
 DEFAULT_RANKER = "dnn"
 ORACLE = "oracle"
 """A retriever that a study builds with the world in hand; it has no factory."""
 WIDTH = 64
 """Width of the ranker's hidden vector, and of the towers' outputs where a backbone does not say its own."""
+REMEMBERED = 14_400
+"""Seconds that the counters of towers and rankers remember by default."""
 OF_THE_RANKER = frozenset({"cit", "cms", "cs3", "kd", "listkl"})
 """Modifiers that read what the ranker wrote on the log."""
 
@@ -127,12 +129,30 @@ def _bracketed(part: str, what: str = "modifier") -> tuple[str, dict[str, Any]]:
 
 
 def make_retriever(
-    spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any], modifier_params: Mapping[str, Any]
+    spelling: Spelling,
+    catalog: Catalog,
+    seed: int,
+    params: Mapping[str, Any],
+    modifier_params: Mapping[str, Any],
+    *,
+    oldest_row: int = 0,
 ) -> Retriever:
-    """The retriever of an arm; seeds depend on (world seed, role), never on the arm's name."""
+    """The retriever of an arm; seeds depend on (world seed, role), never on the arm's name.
+
+    Args:
+        spelling: the arm's parts.
+        catalog: of the world.
+        seed: of the world.
+        params: hyper-parameters for towers.
+        modifier_params: those of them that a modifier knows are for it.
+        oldest_row: seconds that a row may be old when it is learned (``Scenario.oldest_row``); parts whose defaults
+            forget sooner remember as long.
+    """
     factory = make(spelling.backbone, RETRIEVERS)
     # Only towers get the hyper-parameters that a study sets for towers.
-    takes = {**(params if takes_extras(factory) else {}), **spelling.backbone_settings}
+    longer = _longer(factory, oldest_row)
+    takes = {**longer, **(params if takes_extras(factory) else {}), **spelling.backbone_settings}
+    modifier_params = {**({"horizon": oldest_row} if oldest_row > DAY else {}), **modifier_params}
     if not spelling.modifiers:
         return factory(catalog, seed, **takes)  # type: ignore[no-any-return]
     pairs = zip(spelling.modifiers, spelling.settings, strict=True)
@@ -197,10 +217,18 @@ def vector_widths(factory: Callable[..., Any], params: Mapping[str, Any]) -> tup
     return (WIDTH, WIDTH) if ask is None else ask(**params)
 
 
-def make_ranker(spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any]) -> Ranker:
-    """The ranker of an arm."""
+def make_ranker(
+    spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any], *, oldest_row: int = 0
+) -> Ranker:
+    """The ranker of an arm; ``oldest_row`` as of :func:`make_retriever`."""
     name, own = _bracketed(spelling.ranker, "ranker")
-    return make(name, RANKERS)(catalog, seed, **{**params, **own})  # type: ignore[no-any-return]
+    factory = make(name, RANKERS)
+    return factory(catalog, seed, **{**_longer(factory, oldest_row), **params, **own})  # type: ignore[no-any-return]
+
+
+def _longer(factory: Callable[..., Any], oldest_row: int) -> dict[str, int]:
+    """A longer memory of the counters for a factory that has one, if the default forgets before labels are ready."""
+    return {"horizon": oldest_row} if oldest_row > REMEMBERED and "horizon" in (settings_of(factory) or ()) else {}
 
 
 def make_arm(

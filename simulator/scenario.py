@@ -73,6 +73,11 @@ class Scenario(Section):
         )
 
     @property
+    def oldest_row(self) -> int:
+        """Seconds that a row may be old when it is learned and published: models must remember what they knew then."""
+        return self.feedback.label_wait + self.cascade.tick + self.cascade.sync
+
+    @property
     def all_days(self) -> int:
         """Days that a world must know: burn-in, test, and the day after, on which the last panel looks."""
         return self.run.burn_in + self.run.days + 1

@@ -93,12 +93,12 @@ def _burn_in(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> N
     s, seed = task.scenario, task.cell.world
     world = build(s.world, seed, s.all_days)
     logger = PopularityRetriever(world.catalog, seed, temperature=s.logging.temperature, pool=s.logging.pool)
-    ranker = make_ranker(parse("popularity"), world.catalog, seed, {})
+    ranker = make_ranker(parse("popularity"), world.catalog, seed, {}, oldest_row=s.oldest_row)
     market = Marketplace(world, s.market, logger, ranker)
     days = [market.run_day(day, on_tick) for day in range(s.run.burn_in)]
     log = concatenate([d.log for d in days])
     # The evaluation ranker learns from the same log from another start, teaches nobody, and is frozen at the seam.
-    evaluator = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {})
+    evaluator = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {}, oldest_row=s.oldest_row)
     for day in range(s.run.burn_in):
         learn_from_log(log, evaluator, s.cascade, day, on_tick)
     with run.keeping(task.cell) as work:
@@ -198,7 +198,9 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
     burn_log, ranker_state, evaluator_state = _load_burn_in(run, seed)
     name = f"arm '{spelling.name}'"
     with blamed(f"{name} at time 0: its ranker's factory"):
-        ranker = GuardedRanker(f"{name}, ranker", make_ranker(spelling, world.catalog, seed, {}))
+        ranker = GuardedRanker(
+            f"{name}, ranker", make_ranker(spelling, world.catalog, seed, {}, oldest_row=s.oldest_row)
+        )
     if spelling.ranker == DEFAULT_RANKER:
         ranker.restore(ranker_state)
     else:
@@ -217,7 +219,9 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
 
     evaluator = None
     if task.full:
-        frozen = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {})
+        frozen = make_ranker(
+            parse("popularity"), world.catalog, subseed(seed, "evaluator"), {}, oldest_row=s.oldest_row
+        )
         frozen.restore(evaluator_state)  # type: ignore[attr-defined]
         evaluator = orders(s, world, frozen)
     panel: list[PanelRow] = []
@@ -303,7 +307,9 @@ def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
 def _retriever(task: Task, spelling: Spelling, world: World, market: Marketplace) -> Retriever:
     if spelling.backbone == ORACLE:
         return OracleRetriever(market.true_logit_everywhere)
-    return make_retriever(spelling, world.catalog, task.cell.world, task.settings, {})
+    return make_retriever(
+        spelling, world.catalog, task.cell.world, task.settings, {}, oldest_row=task.scenario.oldest_row
+    )
 
 
 def _cost(retriever: Any) -> dict[str, int] | None:

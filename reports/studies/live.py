@@ -307,7 +307,9 @@ class Stage:
             retriever: Any = (
                 OracleRetriever(lambda requests: box[0].true_logit_everywhere(requests))
                 if parts.backbone == ORACLE
-                else make_retriever(parts, catalog, seed, self._settings.get(spelling, {}), {})
+                else make_retriever(
+                    parts, catalog, seed, self._settings.get(spelling, {}), {}, oldest_row=self.scenario.oldest_row
+                )
             )
         if spelling in self._learned:
             for part, state in zip((retriever, ranker), self._learned[spelling], strict=True):
@@ -332,4 +334,4 @@ class Stage:
     def _ranker(self, parts: Spelling, box: list[SharedMarket]) -> Any:
         if self._true_ranker:
             return OracleRanker(lambda requests, ads: box[0].true_logit(requests, ads))
-        return make_ranker(parts, self.world.catalog, self.world.seed, {})
+        return make_ranker(parts, self.world.catalog, self.world.seed, {}, oldest_row=self.scenario.oldest_row)

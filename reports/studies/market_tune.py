@@ -198,7 +198,9 @@ def evaluate(task: Task, params: dict[str, Any], progress: Progress) -> float:
     log: Impressions = read_parquet(Impressions, at / "log.parquet")
     log = replace(log, label=log.label.copy(), hidden=np.load(at / "hidden.npy", mmap_mode="c"))
     world = build(scenario.world, seed, scenario.all_days)
-    retriever = arms.make_retriever(arms.parse(task.cell.name), world.catalog, seed, params, {})
+    retriever = arms.make_retriever(
+        arms.parse(task.cell.name), world.catalog, seed, params, {}, oldest_row=scenario.oldest_row
+    )
     recall = []
     for day in range(task.config.days):
         learn_from_log(log, retriever, scenario.cascade, day, progress.tick)

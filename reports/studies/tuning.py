@@ -34,7 +34,10 @@ def burn_in_log(scenario: Scenario, world: World) -> Impressions:
         world.catalog, world.seed, temperature=scenario.logging.temperature, pool=scenario.logging.pool
     )
     market = Marketplace(
-        world, scenario.market, logger, make_ranker(parse("popularity"), world.catalog, world.seed, {})
+        world,
+        scenario.market,
+        logger,
+        make_ranker(parse("popularity"), world.catalog, world.seed, {}, oldest_row=scenario.oldest_row),
     )
     return concatenate([market.run_day(day).log for day in range(scenario.run.burn_in)])
 
@@ -43,7 +46,7 @@ def recall_by_night(
     scenario: Scenario, world: World, log: Impressions, arm: str, params: dict[str, Any]
 ) -> list[float]:
     """Recall@K of the panel after each day of the log."""
-    retriever = make_retriever(parse(arm), world.catalog, world.seed, params, {})
+    retriever = make_retriever(parse(arm), world.catalog, world.seed, params, {}, oldest_row=scenario.oldest_row)
     recall = []
     for day in range(scenario.run.burn_in):
         learn_from_log(log, retriever, scenario.cascade, day)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from reports.arms import make_ranker, make_retriever, parse
-from reports.studies.cells import backfill, tiny_copy
+from reports.studies.cells import BURN_IN, Task, backfill, compute, tiny_copy
+from simulator.experiment import Cell, RunDirectory, read_json
 from simulator.marketplace import CascadeConfig, Marketplace, learn_from_log
 from simulator.ranking import OracleRanker
 from simulator.records import DAY, Requests, concatenate
@@ -168,3 +169,14 @@ def test_the_tiny_copy_of_every_scenario_can_run(name):
         s = tiny_copy(load(name, small=small))
         assert s.auction.slots <= s.cascade.candidates <= s.world.ads <= 100
         assert (s.run.burn_in, s.run.days) == (1, 1)
+
+
+@pytest.mark.parametrize("arm", ["dssm", "dssm+cs3", "dssm+kd+cit", "dssm-bare+cms@bst"])
+def test_labels_may_be_later_than_a_model_remembers_by_default(arm, tmp_path):
+    """A day of waiting: what a model knew when it served a row is asked for a day later."""
+    s = tiny("feedback.label_wait=86400", "cascade.tick=3600", "cascade.sync=3600", "run.burn_in=2")
+    assert s.oldest_row == DAY + 2 * 3600
+    run = RunDirectory(tmp_path, {"identity": {}})
+    for cell in (Cell(world=1, name=BURN_IN), Cell(world=1, name=arm, days=1)):
+        compute(Task(cell=cell, scenario=s, root=str(tmp_path), identity={}, index=0, full=False), 2)
+    assert sum(day["revenue"] for day in read_json(run.cell(cell) / "cell.json")["days"]) > 0
