@@ -109,11 +109,19 @@ def _named(place: int, arm: str, by: str | None) -> tuple[str, str]:
 
 
 def _plain_log(ax: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Plain numbers on a log axis, few enough to stand apart: 1, 2, 5 steps, or even ones where those are too few."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    lo, hi = ax.get_xlim()
+    steps = np.outer(10.0 ** np.arange(-6, 7), (1, 2, 5) if hi < 300 * lo else (1,)).ravel()
+    ticks = steps[(steps >= lo) & (steps <= hi)]
+    if ticks.size < 2:
+        even = np.array(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(lo, hi))
+        ticks = even[(even >= lo) & (even <= hi)]
+    ax.minorticks_off()
+    ax.set_xticks(ticks)
+    ax.set_xlim(lo, hi)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _spot(ax: Axes, place: int, arm: str, results: Record, timing: Record, key: str) -> Spot | None:

@@ -123,6 +123,7 @@ def plane(results: Record, timing: Record) -> Figure:
                 spots.append(Spot(spot, money, f"{k}" if named else "", MUTED))
     if sweeps:
         axes[1].margins(0.12, 0.12)
+        axes[1].locator_params(axis="x", nbins=5)
         axes[1].set_xlabel("Cascade p50 (ms per request)")
         axes[1].set_title("As K grows (label: K)")
     for each in axes:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from reports import offline_figures as figures
-from reports.figures import style
-from reports.strokes import save
+from reports.strokes import save, style
 from tests.reports import sample_offline
 from tests.reports.test_figures import hollowed
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from reports import arena_figures
 from reports.arena_page import write_page
 from reports.arena_sections import headline
 from reports.cli import main
@@ -192,3 +195,17 @@ def test_staleness_by_hand(finished: Path) -> None:
     assert found == {"published_seconds": 40.0, "newest_event_seconds": 100.0}
     results = read_json(finished / "results.json")
     assert 0 < results["arms"]["dssm"]["staleness"]["published_seconds"] < 7200
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(0.57, 0.76), (0.5, 2.2), (0.96, 1.02), (0.3, 400.0), (0.01, 1e3)])
+def test_names_of_a_log_axis_stand_apart(lo: float, hi: float) -> None:
+    figure = Figure(figsize=(3, 2))
+    ax = figure.subplots()
+    ax.set_xscale("log")
+    ax.set_xlim(lo, hi)
+    arena_figures._plain_log(ax)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.get_xticklabels()]
+    assert 2 <= len(boxes) <= 9
+    assert ax.get_xlim() == (lo, hi)
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
