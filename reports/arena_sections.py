@@ -103,8 +103,9 @@ def mechanisms(results: Record, drawn: Mapping[str, str]) -> Section:
         figure="mechanisms" if "mechanisms" in drawn else "",
         alt="Dot plot: lift of expected revenue by CS3 or a part of it over each arm without it, 95% intervals.",
         caption=f"Each arm with the mechanism against itself without, 95% t intervals over "
-        f"{worlds(len(results['worlds']))}, paired; q: Benjamini-Hochberg over the rows. A claim is supported if the "
-        f"interval of revenue lies above 0, not supported if it rules out {wording.percent(WORTH_REVENUE)}.",
+        f"{worlds(len(results['worlds']))}, paired; q: Benjamini-Hochberg over the rows. A claim is supported if q "
+        "is at most 0.05 and the interval of revenue lies above 0, not supported if it rules out "
+        f"{wording.percent(WORTH_REVENUE)}.",
         tables=(table("", columns, rows, shown=True),),
     )
 

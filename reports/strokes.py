@@ -180,6 +180,11 @@ class Row(NamedTuple):
     text: str
     side: str = ""
 
+    @property
+    def colour(self) -> str:
+        """Of its dot and its whisker."""
+        return {"better": BETTER, "worse": WORSE}.get(self.side, MUTED)
+
 
 def dot_rows(ax: Axes, rows: Sequence[Row]) -> None:
     """Dots with whiskers, first row on top, numbers in a column on the right; filled when the interval leaves 0.
@@ -187,7 +192,7 @@ def dot_rows(ax: Axes, rows: Sequence[Row]) -> None:
     A row much wider than the others does not squeeze them: it is cut at the edge, with an arrow; its numbers are whole.
     """
     for place, row in enumerate(rows):
-        colour = {"better": BETTER, "worse": WORSE}.get(row.side, MUTED)
+        colour = row.colour
         decided = row.ends[0] > 0 or row.ends[1] < 0
         if np.isfinite(row.ends).all():
             ax.plot(row.ends, (place, place), color=colour, lw=2.2, solid_capstyle="butt")
@@ -220,17 +225,18 @@ def _cut_off(ax: Axes, rows: Sequence[Row]) -> None:
     far = CUT * float(np.median(reach)) if reach.size > 2 else 0.0
     if far == 0 or reach.max() <= far:
         return
-    shown = np.clip(ends[np.isfinite(ends)], -far, far)
+    shown = np.clip([0.0, *ends[np.isfinite(ends)]], -far, far)
     air = 0.05 * (shown.max() - shown.min())
     edges = (shown.min() - air, shown.max() + air)
     ax.set_xlim(*edges)
     tips = (edges[0] + 0.4 * air, edges[1] - 0.4 * air)
     for place, row in enumerate(rows):
-        colour = {"better": BETTER, "worse": WORSE}.get(row.side, MUTED)
-        beyond = (min(row.ends) < edges[0], max(row.ends) > edges[1])
+        if not np.isfinite(ends[place]).any():
+            continue
+        beyond = (np.nanmin(ends[place]) < edges[0], np.nanmax(ends[place]) > edges[1])
         for tip, marker, goes_on in zip(tips, "<>", beyond, strict=True):
             if goes_on:
-                (arrow,) = ax.plot([tip], [place], marker, color=colour, ms=6, mew=0)
+                (arrow,) = ax.plot([tip], [place], marker, color=row.colour, ms=6, mew=0)
                 hover.tell(arrow, [f"{row.label}: {row.text}"])
 
 

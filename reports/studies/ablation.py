@@ -20,9 +20,10 @@ from typing import Any, Literal
 import numpy as np
 
 from reports.load import change_of_qps, interleaved, quantiles
-from reports.statistics import benjamini_hochberg, paired_lift
+from reports.statistics import paired_lift
 from reports.studies.arena import shipped
 from reports.studies.cells import A_A, BURN_IN, Task
+from reports.studies.claims import correct
 from reports.studies.engines import Dask
 from reports.studies.evaluation import sample
 from reports.studies.factorial import BASE, FACTORS, FULL, STEPS, cells, effects
@@ -56,8 +57,6 @@ MEASURES = (
     "captured", "tau", "retriever_auc", "conversions", "new_ad_survival", "exposure_gini",
 )  # fmt: skip
 CORRECTED = ("revenue", "expected_revenue", "recall", "tau")
-Q = 0.05
-"""False-discovery rate of the claims: one that would be supported alone, but not among so many, is undecided."""
 REQUESTS = 300
 """Single requests that are timed, each by all cells."""
 
@@ -248,8 +247,8 @@ def summary(plan: Plan, found: Mapping[str, Found]) -> dict[str, Any]:
     """
     scenarios = {s.name: one_scenario(s, found[s.name]) for s in plan.scenarios}
     real = [one for name, one in scenarios.items() if name not in NULLS]
-    _correct([row for one in real for arm, row in one["cells"].items() if arm != BASE])
-    _correct([step for one in real for step in one["steps"]])
+    correct([row for one in real for arm, row in one["cells"].items() if arm != BASE], CORRECTED)
+    correct([step for one in real for step in one["steps"]], CORRECTED)
     return {
         "schema": 1,
         "kind": "ablation",
@@ -260,18 +259,6 @@ def summary(plan: Plan, found: Mapping[str, Found]) -> dict[str, Any]:
         "choosing": list(plan.chosen_on()),
         "scenarios": scenarios,
     }
-
-
-def _correct(family: Sequence[dict[str, Any]]) -> None:
-    """Benjamini-Hochberg's q in the metrics of many comparisons; a claim whose q is above ``Q`` is not supported."""
-    for key in CORRECTED:
-        rows = [one["metrics"][key] for one in family]
-        tested = [row for row in rows if row["p"] is not None and np.isfinite(row["p"])]
-        for row, q in zip(tested, benjamini_hochberg([r["p"] for r in tested]) if tested else [], strict=True):
-            row["q"] = float(q)
-    for one in family:
-        if one["word"] == "supported" and one["metrics"]["revenue"].get("q", 1.0) > Q:
-            one["word"] = "undecided"
 
 
 def one_scenario(s: Scenario, found: Found) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from reports.arms import ORACLE, parse
-from reports.statistics import benjamini_hochberg
 from reports.studies.arena_costs import equal_latency, pareto, upkeep
 from reports.studies.cells import A_A, BURN_IN, Task
+from reports.studies.claims import correct, give_q
 from reports.studies.engines import Dask
 from reports.studies.evaluation import k_grid
 from reports.studies.manifests import made_by, manifest
@@ -219,7 +219,7 @@ def summary(plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> dic
     rows = {arm: _row(s, arm, base, mine) for arm, mine in facts.items()}
     others = [row for arm, row in rows.items() if row["role"] != "reference" and arm != REFERENCE]
     for key in CORRECTED:
-        _correct([row["metrics"][key] for row in others])
+        give_q([row["metrics"][key] for row in others])
     learned = {arm: learning(s, mine) for arm, mine in facts.items() if role(arm) != "reference"}
     return {
         "schema": 1,
@@ -270,16 +270,8 @@ def added(s: Scenario, facts: Mapping[str, Sequence[Facts]]) -> dict[str, dict[s
             "metrics": {key: rows[key] for key in CORRECTED},
             "word": claim_word(rows["revenue"]["ci"]),
         }
-    for key in CORRECTED:
-        _correct([one["metrics"][key] for one in found.values()])
+    correct(list(found.values()), CORRECTED)
     return found
-
-
-def _correct(rows: Sequence[dict[str, Any]]) -> None:
-    """Give every row that was tested its Benjamini-Hochberg q."""
-    tested = [row for row in rows if row["p"] is not None]
-    for row, q in zip(tested, benjamini_hochberg([row["p"] for row in tested]) if tested else [], strict=True):
-        row["q"] = float(q)
 
 
 def _lights(learned: Mapping[str, Any], facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> list[Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.statistics import benjamini_hochberg, paired_lift
+from reports.statistics import paired_lift
+from reports.studies.claims import give_q
 from reports.studies.segments import COLD
 
 Facts = Mapping[str, Any]
@@ -57,10 +58,7 @@ def segment_rows(control: Sequence[Facts], treatment: Sequence[Facts]) -> list[d
                 head = {"segment": segment, "measure": measure, "label": label, "who": who, "measure_label": name}
                 found = _compare(control, treatment, segment, measure)
                 rows.append(head | {"unit": unit, "kind": "ratio", "better": better} | found)
-    tested = [row for row in rows if row["p"] is not None]
-    if tested:
-        for row, q in zip(tested, benjamini_hochberg([row["p"] for row in tested]), strict=True):
-            row["q"] = float(q)
+    give_q(rows)
     return rows
 
 

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from baselines.network import RankerConfig
-from reports.arms import ORACLE, make_arm, parse
+from baselines.tower import TowerConfig
+from cs3.extras import CS3Config
+from reports.arms import ORACLE, REMEMBERED, make_arm, parse
 from simulator.plugins import RANKERS, RETRIEVERS, make, registered, settings_of, takes
+from simulator.records import DAY
 from simulator.world import build
 from tests.reports.studies.tiny import HERE, PlainRanker, Spy, tiny
 
@@ -149,3 +152,9 @@ def test_an_untrained_arm_scores_like_its_base(catalog):
     ads = np.tile(np.arange(s.world.ads, dtype=np.int32), (20, 1))
     base, full = (make_arm(name, catalog, 5).retriever.score(drawn.requests, ads) for name in ("dssm", "dssm+cts+cms"))
     np.testing.assert_allclose(base, full, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_remembered_by_default_is_what_the_models_say():
+    """`REMEMBERED` stands apart from the models because they import torch and the command line does not."""
+    assert {TowerConfig().horizon, RankerConfig().horizon} == {REMEMBERED}
+    assert CS3Config().horizon == DAY

@@ -213,6 +213,19 @@ class TestCut:
         assert lo < -1
         assert 2 < hi < 20
 
+    def test_a_dot_without_an_interval_is_told_too_and_zero_stays_in_sight(self):
+        nan = float("nan")
+        figure, (ax,) = strokes.canvas(2.0)
+        values = [(1.0, 0.9, 1.1), (1.2, 1.1, 1.3), (1.1, 1.0, 1.2), (80.0, 70.0, 90.0), (-50.0, nan, nan)]
+        rows = [strokes.Row("row", at, np.array(ends), "", "") for at, *ends in values] + [
+            strokes.Row("empty", nan, np.array([nan, nan]), "", "")
+        ]
+        strokes.dot_rows(ax, rows)
+        arrows = [(line.get_marker(), line.get_ydata()[0]) for line in ax.lines if line.get_marker() in "<>"]
+        assert arrows == [(">", 3), ("<", 4)]
+        assert ax.get_xlim()[0] < 0 < ax.get_xlim()[1]
+        assert figure is ax.figure
+
     def test_both_ends(self):
         _, arrows, _ = self.drawn((-1, 1), (-0.5, 0.7), (-0.2, 1), (-60, 90))
         assert sorted(arrows) == [("<", 3), (">", 3)]

@@ -66,18 +66,6 @@ def test_tau_is_read_every_night_of_fresh_worlds_and_ends_as_the_metric(finished
             assert nights == []
 
 
-def test_a_claim_among_many_needs_its_q() -> None:
-    def one(p: float) -> dict[str, Any]:
-        kept = {key: {"p": p if key == "revenue" else None} for key in ablation.CORRECTED}
-        return {"word": "supported" if p < 0.05 else "undecided", "metrics": kept}
-
-    family = [one(p) for p in (0.001, 0.03, 0.5, 0.6, 0.9)]
-    ablation._correct(family)
-    assert [row["metrics"]["revenue"]["q"] for row in family] == pytest.approx([0.005, 0.075, 0.75, 0.75, 0.9])
-    assert [row["word"] for row in family] == ["supported", *["undecided"] * 4]
-    assert "q" not in family[0]["metrics"]["tau"]
-
-
 def test_it_is_read_back(finished: Path) -> None:
     check_run(finished, "ablation", "metrics", "steps", "best", "serving", "impressions")
 
