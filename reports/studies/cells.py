@@ -195,28 +195,9 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
     s, seed = task.scenario, task.cell.world
     spelling = parse(task.cell.name)
     world = build(s.world, seed, s.all_days)
-    burn_log, ranker_state, evaluator_state = _load_burn_in(run, seed)
-    name = f"arm '{spelling.name}'"
-    with blamed(f"{name} at time 0: its ranker's factory"):
-        ranker = GuardedRanker(
-            f"{name}, ranker", make_ranker(spelling, world.catalog, seed, {}, oldest_row=s.oldest_row)
-        )
-    if spelling.ranker == DEFAULT_RANKER:
-        ranker.restore(ranker_state)
-    else:
-        burn_log = backfill(burn_log, ranker, s)
-    market = Marketplace(
-        world,
-        s.market,
-        RandomRetriever(world.catalog, seed),  # replaced below: an oracle needs the market that it serves
-        ranker,
-        waiting=burn_log[burn_log.ready_at > s.run.burn_in * DAY],
-        shown=burn_log,
-    )
-    with blamed(f"{name} at time 0: its factory"):
-        retriever = GuardedRetriever(f"{name}, retriever", _retriever(task, spelling, world, market))
-    market.retriever = retriever
-
+    log, ranker_state, evaluator_state = _load_burn_in(run, seed)
+    market, burn_log = _opened(task, spelling, world, log, ranker_state)
+    retriever, ranker = market.retriever, market.ranker
     evaluator = None
     if task.full:
         frozen = make_ranker(
@@ -244,31 +225,17 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         at_night(day)
     # 3. Measure.
     log, ledger = concatenate([d.log for d in days]), concatenate([d.ledger for d in days])
-    sold = [d.conversions for d in days if d.conversions is not None]
-    since, until = s.run.burn_in * DAY, (s.run.burn_in + task.cell.days) * DAY
-    members = membership(burn_log, world, since)
-    by = by_segment(members, log, ledger, concatenate(sold) if sold else None, world)
-    facts: dict[str, Any] = {
-        "world": seed,
-        "arm": task.cell.name,
-        "days": [_day_facts(d, world) for d in days],
-        "panel": {"recall": [p.recall for p in panel], "logloss": [p.logloss for p in panel], "tau": tau},
-        "segments": {name: by[name]["expected_revenue"] for name in KEPT},
-        "by_segment": by,
-        "exposure": exposure(log, ledger, world.demand, since, until),
-        "retriever": _prediction(1 / (1 + np.exp(-log.logit.astype(np.float64))), log, ledger),
-        "ranker": _prediction(log.pctr.astype(np.float64), log, ledger),
-        "cost": _cost(retriever),
-        "ranker_calls": int(getattr(retriever, "ranker_calls", 0)),
-        "staleness": staleness(burn_log, log, s.cascade),
-    }
+    facts = _account(task, world, burn_log, days, log, ledger)
+    facts["panel"] = {"recall": [p.recall for p in panel], "logloss": [p.logloss for p in panel], "tau": tau}
+    facts |= {"cost": _cost(retriever), "ranker_calls": int(getattr(retriever, "ranker_calls", 0))}
     if evaluator is not None:
         facts |= evaluate(s, world, retriever, ranker, evaluator)
     if task.with_references:
         facts["references"] = _references(s, world, burn_log, log, retriever, ranker, spelling)
+    # 4. Keep.
     if task.keep_state and all(hasattr(model, "snapshot") for model in (retriever, ranker)):
         state = {"retriever": _state(retriever), "ranker": _state(ranker)}
-        with blamed(f"{name} at time {(s.run.burn_in + task.cell.days) * DAY}: saving its snapshot"):
+        with blamed(f"arm '{spelling.name}' at time {(s.run.burn_in + task.cell.days) * DAY}: saving its snapshot"):
             content = packed(state)
         with run.keeping(task.cell) as work:
             write_bytes(work / "arm.pt", content)
@@ -276,6 +243,53 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         write_parquet(_without_hidden(log), out / "log.parquet")
         write_parquet(ledger, out / "ledger.parquet")
         write_json(out / "cell.json", facts)
+
+
+def _opened(
+    task: Task, spelling: Spelling, world: World, burn_log: Impressions, ranker_state: Any
+) -> tuple[Marketplace, Impressions]:
+    """The arm's market as it stands at the seam, and the burn-in's log as its ranker would have written it."""
+    s, seed, name = task.scenario, task.cell.world, f"arm '{spelling.name}'"
+    with blamed(f"{name} at time 0: its ranker's factory"):
+        made = make_ranker(spelling, world.catalog, seed, {}, oldest_row=s.oldest_row)
+        ranker = GuardedRanker(f"{name}, ranker", made)
+    if spelling.ranker == DEFAULT_RANKER:
+        ranker.restore(ranker_state)
+    else:
+        burn_log = backfill(burn_log, ranker, s)
+    market = Marketplace(
+        world,
+        s.market,
+        RandomRetriever(world.catalog, seed),  # replaced below: an oracle needs the market that it serves
+        ranker,
+        waiting=burn_log[burn_log.ready_at > s.run.burn_in * DAY],
+        shown=burn_log,
+    )
+    with blamed(f"{name} at time 0: its factory"):
+        market.retriever = GuardedRetriever(f"{name}, retriever", _retriever(task, spelling, world, market))
+    return market, burn_log
+
+
+def _account(
+    task: Task, world: World, burn_log: Impressions, days: list[Day], log: Impressions, ledger: Ledger
+) -> dict[str, Any]:
+    """What the test's log and ledger say of an arm: money by day and by segment, exposure, predictions, staleness."""
+    s = task.scenario
+    sold = [d.conversions for d in days if d.conversions is not None]
+    since, until = s.run.burn_in * DAY, (s.run.burn_in + task.cell.days) * DAY
+    members = membership(burn_log, world, since)
+    by = by_segment(members, log, ledger, concatenate(sold) if sold else None, world)
+    return {
+        "world": task.cell.world,
+        "arm": task.cell.name,
+        "days": [_day_facts(d, world) for d in days],
+        "segments": {name: by[name]["expected_revenue"] for name in KEPT},
+        "by_segment": by,
+        "exposure": exposure(log, ledger, world.demand, since, until),
+        "retriever": _prediction(1 / (1 + np.exp(-log.logit.astype(np.float64))), log, ledger),
+        "ranker": _prediction(log.pctr.astype(np.float64), log, ledger),
+        "staleness": staleness(burn_log, log, s.cascade),
+    }
 
 
 def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
