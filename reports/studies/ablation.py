@@ -27,9 +27,10 @@ from reports.studies.claims import correct
 from reports.studies.engines import Dask
 from reports.studies.evaluation import sample
 from reports.studies.factorial import BASE, FACTORS, FULL, STEPS, cells, effects
+from reports.studies.lights import lights
 from reports.studies.manifests import made_by, manifest
 from reports.studies.mechanisms import claim_word
-from reports.studies.summary import Facts, compare, learning, lights
+from reports.studies.summary import Facts, compare, learning
 from reports.studies.twins import compute_missing, facts_of, trained
 from reports.studies.workers import one_thread
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json

@@ -25,9 +25,10 @@ from reports.studies.cells import A_A, BURN_IN, Task
 from reports.studies.claims import correct, give_q
 from reports.studies.engines import Dask
 from reports.studies.evaluation import k_grid
+from reports.studies.lights import lights
 from reports.studies.manifests import made_by, manifest
 from reports.studies.mechanisms import claim_word
-from reports.studies.summary import Facts, compare, curve, learning, lights
+from reports.studies.summary import Facts, compare, curve, learning
 from reports.studies.twins import compute_missing, facts_of, trained
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.scenario import Scenario

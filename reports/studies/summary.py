@@ -23,17 +23,14 @@ from reports.statistics import (
 from reports.studies.budget_summary import budgets
 from reports.studies.evaluation import equal_revenue_k
 from reports.studies.guardrails import guardrail_rows, guardrails
+from reports.studies.lights import lights
 from reports.studies.mechanisms import market_calls
 from reports.studies.segment_summary import segment_rows
 from reports.studies.segments import SURVIVAL_DAYS
-from reports.verdict import Light, rule, verdict
+from reports.verdict import rule, verdict
 from simulator.scenario import Scenario
 
 Facts = Mapping[str, Any]
-BOUND_LIMIT, UNPAID_LIMIT = 0.10, 0.01
-"""quickstart's promises: spend on budget-bound ads, and over-delivery, as shares of spend."""
-SEAM_LIMIT = 0.05
-"""Relative fall of recall after the seam that is remarked upon."""
 
 
 @dataclass(frozen=True)
@@ -338,39 +335,6 @@ def index_recall(named: Mapping[str, Sequence[Facts]]) -> dict[str, Any]:
 
 
 REFERENCES = ("random", "popularity", "oracle")
-
-
-def lights(
-    control: str, treatment: str, learned: Mapping[str, Any], arms: Mapping[str, Sequence[Facts]], a_a: Facts | None
-) -> list[Light]:
-    """What a reader must know before she believes the lift."""
-    out: list[Light] = []
-    if a_a is not None:
-        out.append(
-            Light("A/A", "green", "The control twice, in a tiny copy of the scenario: every figure is equal.")
-            if a_a["equal"]
-            else Light("A/A", "red", f"The control twice gives different figures (revenue {a_a['revenue']}): a bug.")
-        )
-    for arm in dict.fromkeys((control, treatment)):
-        rising = [key for key, p in learned[arm]["plateau"].items() if p["rising"]]
-        state = "green" if not rising else ("red" if arm == control else "amber")
-        said = f"{' and '.join(rising)} still improving" if rising else "recall and log loss have flattened"
-        out.append(Light(f"Plateau, {arm}", state, f"{arm}: {said}."))  # type: ignore[arg-type]
-        step = learned[arm]["seam"].get("recall")
-        if step is not None and step["change"] < -SEAM_LIMIT:
-            text = f"{arm}: recall falls by {-step['change']:.1%} when the arm begins to learn from its own log alone."
-            out.append(Light(f"Seam, {arm}", "amber", text))
-    days = [day for facts in arms.values() for f in facts for day in f["days"]]
-    spend = sum(d["revenue"] for d in days)
-    bound, unpaid = sum(d["bound_spend"] for d in days) / spend, sum(d["unpaid"] for d in days) / spend
-    out.append(
-        Light(
-            "Budgets",
-            "green" if bound < BOUND_LIMIT and unpaid < UNPAID_LIMIT else "amber",
-            f"{bound:.1%} of spend is on budget-bound ads, {unpaid:.2%} is unpaid over-delivery.",
-        )
-    )
-    return out
 
 
 def summarise(

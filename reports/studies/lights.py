@@ -1,0 +1,67 @@
+"""What a reader must know before she believes a lift: the lights of a run, each a check of the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from reports.verdict import Light
+
+Facts = Mapping[str, Any]
+BOUND_LIMIT, UNPAID_LIMIT = 0.10, 0.01
+"""quickstart's promises: spend on budget-bound ads, and over-delivery, as shares of spend."""
+SEAM_LIMIT = 0.05
+"""Relative fall of recall after the seam that is remarked upon."""
+
+
+def lights(
+    control: str, treatment: str, learned: Mapping[str, Any], arms: Mapping[str, Sequence[Facts]], a_a: Facts | None
+) -> list[Light]:
+    """The lights of a control and a treatment, in the order in which they are read.
+
+    Args:
+        control: spelling of arm 0.
+        treatment: spelling of arm 1.
+        learned: ``summary.learning`` by spelling.
+        arms: facts of ``control`` and ``treatment``, a row per world.
+        a_a: facts of the A/A cell, or None.
+    """
+    found = [] if a_a is None else [same_twice(a_a)]
+    for arm in dict.fromkeys((control, treatment)):
+        found += [flat(arm, learned[arm], arm == control), *seam(arm, learned[arm])]
+    return [*found, budgets(arms)]
+
+
+def same_twice(a_a: Facts) -> Light:
+    """Red if one arm, run twice, gave two accounts."""
+    if a_a["equal"]:
+        return Light("A/A", "green", "The control twice, in a tiny copy of the scenario: every figure is equal.")
+    return Light("A/A", "red", f"The control twice gives different figures (revenue {a_a['revenue']}): a bug.")
+
+
+def flat(arm: str, curves: Mapping[str, Any], is_control: bool) -> Light:
+    """Red if the control's curves have not flattened, amber for another arm's."""
+    rising = [key for key, p in curves["plateau"].items() if p["rising"]]
+    if not rising:
+        return Light(f"Plateau, {arm}", "green", f"{arm}: recall and log loss have flattened.")
+    return Light(f"Plateau, {arm}", "red" if is_control else "amber", f"{arm}: {' and '.join(rising)} still improving.")
+
+
+def seam(arm: str, curves: Mapping[str, Any]) -> Iterator[Light]:
+    """A remark if recall fell when the arm began to learn from its own log."""
+    step = curves["seam"].get("recall")
+    if step is not None and step["change"] < -SEAM_LIMIT:
+        text = f"{arm}: recall falls by {-step['change']:.1%} when the arm begins to learn from its own log alone."
+        yield Light(f"Seam, {arm}", "amber", text)
+
+
+def budgets(arms: Mapping[str, Sequence[Facts]]) -> Light:
+    """A remark if much of the spend is on ads that ran out of money, or much is delivered unpaid."""
+    days = [day for facts in arms.values() for f in facts for day in f["days"]]
+    spend = sum(d["revenue"] for d in days)
+    bound, unpaid = sum(d["bound_spend"] for d in days) / spend, sum(d["unpaid"] for d in days) / spend
+    return Light(
+        "Budgets",
+        "green" if bound < BOUND_LIMIT and unpaid < UNPAID_LIMIT else "amber",
+        f"{bound:.1%} of spend is on budget-bound ads, {unpaid:.2%} is unpaid over-delivery.",
+    )
