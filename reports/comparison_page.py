@@ -9,8 +9,8 @@ from typing import Any
 
 from reports import wording
 from reports.comparison_figures import drawable
-from reports.page import inlined, template
 from reports.parts import TONES, Cell, Section, speller, table
+from reports.shell import inlined, template
 from reports.strokes import direction, draw_into, effect, write_aside
 from reports.study_page import markdown
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports import offline_figures, offline_sections, wording
-from reports.page import inlined, template
+from reports.shell import inlined, template
 from reports.strokes import write_aside
 
 Record = Mapping[str, Any]

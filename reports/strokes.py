@@ -1,7 +1,7 @@
 """What all figures share: colours and marks, the canvas, dot rows, axes in per cent, and the way to disk.
 
 Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), told apart by marker and line style as well; pages map
-them to their light and dark themes (see `page.inline_svg`). Output is byte-equal for equal input: fixed SVG hash salt,
+them to their light and dark themes (see `shell.inline_svg`). Output is byte-equal for equal input: fixed SVG hash salt,
 no dates in metadata.
 """
 

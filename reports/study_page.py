@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports.page import inlined, template
 from reports.parts import Section
+from reports.shell import inlined, template
 from reports.strokes import write_aside
 
 

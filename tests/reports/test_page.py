@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from reports import budget_sections, effect_sections, figures, headline, model_sections, page, parts
+from reports import budget_sections, effect_sections, figures, headline, model_sections, page, parts, shell
 from tests.reports import sample_run
 
 ORDER = [
@@ -171,7 +171,7 @@ def test_figures_take_their_colours_from_the_theme(run):
     assert not re.findall(r"(?<!, )#[0-9a-f]{6}\b", bare)
     style = re.search(r"<style>(.*?)</style>", text, flags=re.DOTALL).group(1)
     assert "prefers-color-scheme: dark" in style
-    assert all(style.count(f"--{name}:") == 2 for name in page.THEMED.values())
+    assert all(style.count(f"--{name}:") == 2 for name in shell.THEMED.values())
 
 
 def test_the_page_is_the_same_for_the_same_run_read_back_from_json(svgs, run):
@@ -316,7 +316,7 @@ def test_an_unknown_schema_is_an_error():
 
 def test_an_svg_without_a_view_box_is_an_error():
     with pytest.raises(ValueError, match="must have a viewBox"):
-        page.inline_svg("forest", "<svg width='1'></svg>", "label")
+        shell.inline_svg("forest", "<svg width='1'></svg>", "label")
 
 
 def test_the_ladder_is_told_rung_by_rung():
