@@ -116,6 +116,7 @@ def appendix(results: Record, timing: Record, manifest: Record) -> Section:
         "K": results.get("k"),
         "slots": results.get("slots"),
         "commit": manifest.get("commit"),
+        "uncommitted changes": "yes" if manifest.get("dirty") else None,
         "created": manifest.get("created"),
         "wall clock": wording.seconds((timing.get("wall_seconds") or {}).get("total")),
     }

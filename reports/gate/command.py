@@ -66,9 +66,10 @@ def gate(
     cs3bench gate --base v0.1.0 --only 'retrieval/*' --json gate.json --figure gate.svg
     """  # noqa: D301
     if listing:
-        from reports.gate.suite import BENCHMARKS
+        from reports.gate.trees import head_root, suite_of
+        from reports.gate.worker import load_suite
 
-        click.echo("\n".join(BENCHMARKS))
+        click.echo("\n".join(load_suite(suite_of(head_root()))))
         return
     if self_test == bool(base or base_python) or (base and base_python):
         raise click.UsageError("give one of --base REF, --base-python PATH and --self-test")
@@ -124,12 +125,13 @@ def _compared(
     progress: Any,
 ) -> dict[str, Any]:
     from reports.gate.run import GateConfig, run
-    from reports.gate.trees import base_tree, head_tree, installed
+    from reports.gate.trees import base_tree, head_root, head_tree, installed
 
     config = GateConfig(threshold=threshold, pairs=pairs, only=only, clock=clock, aa=aa)
+    root = head_root()
     with ExitStack() as stack:
-        other = stack.enter_context(installed(base_python) if base_python else base_tree(str(base)))
-        head = stack.enter_context(head_tree())
+        other = stack.enter_context(installed(base_python, root) if base_python else base_tree(str(base), root))
+        head = stack.enter_context(head_tree(root))
         found = run(config, other, head, progress=progress)
         if cachegrind:
             from reports.gate.counts import instructions

@@ -38,7 +38,7 @@ def refs(tree: Tree, name: str, runs: int) -> int:
     with tempfile.TemporaryDirectory(prefix="gate-counts-") as folder:
         tool = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={Path(folder) / 'out'}"]
         found = subprocess.run(  # noqa: S603
-            [*tool, *command(tree.python, tree.path, "--count", name, "--runs", str(runs))],
+            [*tool, *command(tree.python, tree.path, "--count", name, "--runs", str(runs), suite=tree.suite)],
             cwd=folder,
             env=environment(tree.path),
             capture_output=True,

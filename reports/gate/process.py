@@ -39,10 +39,10 @@ def environment(path: Sequence[Path]) -> dict[str, str]:
     return env
 
 
-def command(python: str, path: Sequence[Path], *more: str) -> list[str]:
+def command(python: str, path: Sequence[Path], *more: str, suite: Path = SUITE) -> list[str]:
     """The worker's command line; our packages come from the last folder of the path alone, if there is one."""
     root = ["--root", str(path[-1])] if path else []
-    return [python, "-P", str(HERE / "worker.py"), "--suite", str(SUITE), *root, *more]
+    return [python, "-P", str(HERE / "worker.py"), "--suite", str(suite), *root, *more]
 
 
 class Worker:
@@ -52,17 +52,23 @@ class Worker:
         path: folders in front of its packages, the last one the tree's; none for what its interpreter has installed.
         python: its interpreter.
         slow: name -> share of runs that it does twice.
+        suite: folder of the benchmarks.
     """
 
     def __init__(
-        self, path: Sequence[Path] = (), *, python: str = sys.executable, slow: Mapping[str, float] | None = None
+        self,
+        path: Sequence[Path] = (),
+        *,
+        python: str = sys.executable,
+        slow: Mapping[str, float] | None = None,
+        suite: Path = SUITE,
     ) -> None:
         planted = [word for name, share in (slow or {}).items() for word in ("--slow", f"{name}={share}")]
         self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         # A session of its own: Ctrl-C is heard by the parent, which then closes its workers.
         try:
             self._process = subprocess.Popen(  # noqa: S603
-                command(python, path, *planted),
+                command(python, path, *planted, suite=suite),
                 cwd=tempfile.gettempdir(),
                 env=environment(path),
                 stdin=subprocess.PIPE,

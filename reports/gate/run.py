@@ -51,7 +51,7 @@ class GateConfig:
 
 def as_process(tree: Tree, _: str) -> Worker:
     """A worker process over a tree."""
-    return Worker(tree.path, python=tree.python)
+    return Worker(tree.path, python=tree.python, suite=tree.suite)
 
 
 def silent(_: str, __: int) -> Callable[[], None]:
@@ -95,7 +95,7 @@ def run(
     Raises:
         ValueError: bad input: the base does not import, a name is unknown, nothing can be compared.
     """
-    declared = declared or manifest.declared()
+    declared = declared or manifest.declared(head.suite / "manifest.toml")
     sides = {BASE: base, HEAD: head, **({TWIN: head} if config.aa else {})}
     found = Found()
     with workers(sides, make) as live:

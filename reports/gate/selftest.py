@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reports.gate import manifest
 from reports.gate.process import Worker, environment
 from reports.gate.run import HEAD as HEAD_SIDE
 from reports.gate.run import GateConfig, MakesWorker, Progress, run
-from reports.gate.trees import HEAD, Tree, head_tree
+from reports.gate.trees import Tree, head_root, head_tree
 
 RUNS = 20
 SLOWDOWN = 0.25
@@ -39,12 +38,12 @@ while True:
 def planted(tree: Tree, side: str) -> Worker:
     """A worker; the head's does a fourth more work in one benchmark."""
     slow = {PLANTED: SLOWDOWN} if side == HEAD_SIDE else {}
-    return Worker(tree.path, python=tree.python, slow=slow)
+    return Worker(tree.path, python=tree.python, slow=slow, suite=tree.suite)
 
 
 def plain(tree: Tree, _: str) -> Worker:
     """A worker."""
-    return Worker(tree.path, python=tree.python)
+    return Worker(tree.path, python=tree.python, suite=tree.suite)
 
 
 @contextmanager
@@ -58,7 +57,9 @@ def neighbour() -> Iterator[None]:
             process.kill()
 
 
-def self_tested(runs: int, progress: Progress, root: Path = HEAD, *, plant: MakesWorker = planted) -> dict[str, Any]:
+def self_tested(
+    runs: int, progress: Progress, root: Path | None = None, *, plant: MakesWorker = planted
+) -> dict[str, Any]:
     """``runs`` gates with a plant, as many with a noisy neighbour too, and 2.5 times as many of head against head.
 
     Returns:
@@ -66,10 +67,10 @@ def self_tested(runs: int, progress: Progress, root: Path = HEAD, *, plant: Make
     """
     config = GateConfig(only=ONLY, pairs=PAIRS, aa=False)
     told = progress("self-test", 2 * runs + 5 * runs // 2)
-    with head_tree(root) as head:
+    with head_tree(root or head_root()) as head:
 
         def failing(make: MakesWorker) -> set[str]:
-            found = run(config, head, head, make=make, declared=manifest.declared())
+            found = run(config, head, head, make=make)
             told()
             return {row["name"] for row in found["benchmarks"] if row["status"] == "failed"}
 

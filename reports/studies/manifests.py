@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
+
+from reports.git import revision
 
 LIBRARIES = ("numpy", "scipy", "torch", "pyarrow", "pydantic")
 
@@ -33,22 +33,6 @@ def manifest(identity: dict[str, Any], *, command: str, seeds: Sequence[int], **
         "versions": {"cs3-bench": identity["version"], **identity["libraries"]},
         "seeds": list(seeds),
         **more,
-        "commit": _commit(),
+        **revision(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def _commit() -> str | None:
-    """The checkout's commit, if the package runs from one."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None
