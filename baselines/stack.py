@@ -1,10 +1,12 @@
-"""A plain multi-layer perceptron as one node of the graph: the bits of ``nn.Sequential`` in fewer passes over memory.
+"""A plain multi-layer perceptron as one node of the graph: ``nn.Sequential`` in fewer passes over memory.
 
     h_0 = [x; constant]     z_i = h_i W_i^T + b_i     h_{i+1} = max(z_i, 0)
 
 Rows pass through all layers a few at a time, so that what one layer writes is in the cache when the next one reads it.
-The way back does the same; only the gradients of the weights are sums over all rows. Inputs that nobody learns (dense
-features, vectors of somebody else's memory) get no gradient, and the product that would make it is not made.
+The way back does the same; only the gradients of the weights are sums over all rows. Inputs that
+nobody learns (dense features, vectors of somebody else's memory) get no gradient, and the product that would make it is
+not made. A kernel may add the terms of a product of fewer rows in another order: the numbers are those of
+``nn.Sequential`` up to rounding. The same call gives the same bits on one machine.
 
 Letters: B rows, w inputs with a gradient, c without.
 """
@@ -63,7 +65,7 @@ def _plain(layer: nn.Module) -> bool:
 
 
 def _parts(rows: int) -> list[slice]:
-    """Equal parts of about ``ROWS`` or more: a product of one row goes another way to other bits."""
+    """Equal parts of about ``ROWS`` or more: a product of one row goes another way, to another rounding."""
     size = -(-rows // max(rows // ROWS, 1))
     return [slice(first, first + size) for first in range(0, rows, max(size, 1))]
 

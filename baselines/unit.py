@@ -1,4 +1,4 @@
-"""Unit vectors: ``torch.nn.functional.normalize`` bit for bit, forth and back, in fewer passes over memory."""
+"""Unit vectors: ``torch.nn.functional.normalize``, forth and back, in fewer passes over memory."""
 
 from __future__ import annotations
 

@@ -217,9 +217,12 @@ def test_a_checkpoint_of_the_base_loads_through_both_wrappers():
     old = nn.Sequential(nn.Linear(6, 4))
     layer = nn.Sequential(CASLinear(widened(seed=1)))
     layer.load_state_dict(old.state_dict())
+    assert torch.equal(layer[0].weight, old[0].weight)
+    assert torch.equal(layer[0].bias, old[0].bias)
     layer[0].base.slot.value = torch.randn(2, 3)
     x = torch.randn(2, 6)
-    assert torch.equal(layer(x), old(x))
+    # One product on [x; r]: the zeros of r change nothing but the order in which a kernel may add the terms.
+    torch.testing.assert_close(layer(x), old(x))
 
 
 def test_an_empty_slot_is_an_error():
