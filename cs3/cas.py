@@ -6,8 +6,8 @@
     out = W0 x~ + b0           the same W0, b0
 
 Ours, where the paper says nothing: G = 0 and bg = 0 at the start, so that ``out == W0 x + b0`` exactly (over a widened
-layer up to rounding: its [x; r] is one product); gradient flows through both passes; activation and dropout act once, on
-``out``.
+layer up to rounding: its [x; r] is one product); gradient flows through both passes; activation and dropout act once,
+on ``out``.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ def runnable() -> list[str]:
 
 
 def passes(family: str, options: list[str]) -> bool:
-    print(f"\n-- kernels: {family}", flush=True)
+    sys.stdout.write(f"\n-- kernels: {family}\n")
+    sys.stdout.flush()
     tests = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--benchmark-disable", *(options or NUMERIC)]
     return subprocess.run(tests, env=plain() | KERNELS[family], check=False).returncode == 0
 
