@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from reports.cli import main
+from simulator.datasets.door import read_log
 from simulator.experiment import read_json
 
 PAGE = Path(__file__).parents[1] / "docs" / "your-log.md"
@@ -60,3 +61,41 @@ def test_a_reader_that_is_not_there_is_one_line(folder, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "my_log:reed" in said
+
+
+def blank(folder, column, lines):
+    """The log without the values of a column in some lines; the header is line 1."""
+    path = folder / "impressions.csv"
+    rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        rows[line - 1][rows[0].index(column)] = ""
+    path.write_text("\n".join(map(",".join, rows)) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("column", ["time", "user", "ad", "clicked"])
+def test_a_blank_that_cannot_stay_is_left_out_and_told(folder, column):
+    blank(folder, column, [2, 77])
+    (found,) = read_log("my_log:read", ".", label_wait=1800).report.malformed
+    assert (found.kind, found.count, found.lines) == ("blank", 2, (2, 77))
+
+
+def test_a_blank_feature_is_a_value_of_its_own(folder):
+    whole = read_log("my_log:read", ".", label_wait=1800).catalog
+    blank(folder, "category", range(2, 200))
+    catalog = read_log("my_log:read", ".", label_wait=1800).catalog
+    assert catalog.categories == whole.categories + 1
+    assert catalog.category.max() == whole.categories
+
+
+def test_milliseconds_are_refused_before_anything_is_replayed(folder, monkeypatch, capsys):
+    path = folder / "impressions.csv"
+    head, *rows = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([head, *(row.replace(",", "000,", 1) for row in rows)]) + "\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as stop:
+        typed(monkeypatch, "offline", "--data", "my_log:read", "--path", ".", "--out", str(folder / "run"))
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("cs3bench: error: my_log:read: date[0] == ")
+    assert said.endswith("(time in milliseconds?) (4,000 such)\n")
+    assert not (folder / "run").exists()

@@ -44,7 +44,7 @@ from reports.studies.probes import (
 from reports.studies.replay import OnStep, Probe, replay_ranker, replay_retriever, steps
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
-from simulator.datasets import reader
+from simulator.datasets.door import read_log
 from simulator.datasets.log import RealLog
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.plugins import RANKERS, make
@@ -200,7 +200,7 @@ def read(config: OfflineConfig) -> RealLog:
 @functools.lru_cache(maxsize=1)
 def _read(name: str, path: str, label_wait: int) -> RealLog:
     """A process reads the log once for all its cells."""
-    return reader(name)(path, label_wait=label_wait)
+    return read_log(name, path, label_wait=label_wait)
 
 
 def identity_of(config: OfflineConfig, data: RealLog) -> dict[str, Any]:

@@ -130,9 +130,9 @@ def recomputed(folder: Path | None) -> tuple[dict[str, float], Curves | None, tu
     found: list[str] = []
     per_ad, time, price = np.zeros(0), None, None
     if folder is not None and (folder / KUAIRAND).is_dir():
-        from simulator.datasets import reader
+        from simulator.datasets.door import read_log
 
-        log = reader("kuairand")(folder / KUAIRAND).impressions
+        log = read_log("kuairand", folder / KUAIRAND, label_wait=1800).impressions
         per_ad, time = np.bincount(log.ad).astype(np.float64), log.time
         facts |= count_facts(np.bincount(log.user).astype(np.float64), per_ad)
         facts |= time_facts(log.user, log.ad, log.time)

@@ -9,6 +9,7 @@ Reading order:
 5. ``kuairand``: KuaiRand (Pure, 1K, 27K), short videos, one row per exposure.
 6. ``taobao_ad``: TaobaoAd, display ads with a log of organic behaviour.
 7. ``recsys2017``: RecSys Challenge 2017, job postings; impressions and clicks are joined here.
+8. ``door``: what a reader returns is checked, column by column, before any model is built on it.
 
 Here are only their names: a reader is imported when it is asked for. Yours is spelled ``package.module:function``.
 """
