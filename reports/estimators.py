@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-Floats = npt.NDArray[np.float64]
+from reports.rounding import Floats as Floats
+from reports.rounding import near_one, no_rounding, spread_of
+
 SRM_ALARM = 0.001
 """p below which the split of units is called broken (S9)."""
 
@@ -25,9 +27,9 @@ class Lift(NamedTuple):
 
     Attributes:
         rel_effect: treatment / control - 1; NaN where an arm earned nothing.
-        lo, hi: ends of its interval.
-        p: two-sided, for no effect.
-        se: standard error of log(1 + rel_effect).
+        lo, hi: ends of its interval; NaN without a spread, unless the effect is 0.
+        p: two-sided, for no effect; 1 without effect and spread, NaN without a spread alone.
+        se: standard error of log(1 + rel_effect); exactly 0 where it is rounding alone (``reports.rounding``).
         n: units, both arms together.
     """
 
@@ -38,6 +40,15 @@ class Lift(NamedTuple):
     se: float
     n: int
 
+    @property
+    def why_no_interval(self) -> str:
+        """Why there is no interval; "" where there is one."""
+        if not np.isnan(self.p):
+            return ""
+        if np.isnan(self.rel_effect):
+            return "an arm has fewer than 2 units, or earned nothing"
+        return "the units of each arm are all alike, without spread"
+
 
 class Quality(NamedTuple):
     """How good an estimator is, over worlds in which the truth is known (S2).
@@ -45,7 +56,7 @@ class Quality(NamedTuple):
     Attributes:
         bias: mean of estimate - truth; bias_se: its standard error; bias_lo, bias_hi: its 95 % t interval.
         sd: standard deviation of estimate - truth over worlds.
-        coverage: share of worlds whose interval holds the truth; coverage_lo, coverage_hi: its 95 % binomial interval.
+        coverage: share of the intervals that hold the truth; coverage_lo, coverage_hi: its 95 % binomial interval.
         sign_errors: share of worlds whose estimate has the other sign than the truth.
         n: worlds that have an estimate.
     """
@@ -77,11 +88,12 @@ def ratio_lift(
         denom: [n], e.g. her requests; ones for a mean.
         arm: [n], 0 or 1.
         covariate: numerator and denominator of the same ratio from before the arms parted. The coefficient is pooled
-            over arms; an all-constant covariate changes nothing. Source: Deng et al., WSDM 2013.
+            over arms; a covariate that is constant, up to rounding, or unknown of an arm changes nothing. Source: Deng
+            et al., WSDM 2013.
         level: coverage of the interval.
 
     Returns:
-        The lift; NaN throughout if an arm has fewer than 2 units or a ratio that is not positive.
+        The lift; NaN throughout if an arm has fewer than 2 units or a ratio that is not positive and finite.
 
     Raises:
         ValueError: for shapes that differ.
@@ -92,24 +104,42 @@ def ratio_lift(
     sides = [a == 0, a == 1]
     if min(int(side.sum()) for side in sides) < 2:
         return _nothing(y.size)
+    y, m = near_one(y), near_one(m)  # their units cancel
     ratio = np.array([_ratio(y[side], m[side]) for side in sides])
+    if not _positive(ratio):
+        return _nothing(y.size)
     values = [_linear(y[side], m[side]) for side in sides]
+    sizes = [_size(y[side], m[side]) for side in sides]
     if covariate is not None:
         x, w = (np.asarray(part, dtype=np.float64) for part in covariate)
         if not x.shape == w.shape == y.shape:
             raise ValueError(f"covariate.shape == {x.shape}, must be that of numer, {y.shape}")
-        pooled, of_x = _linear(y, m), _linear(x, w)
-        spread = of_x @ of_x
-        theta = float(pooled @ of_x / spread) if spread > 0 else 0.0
-        ratio = ratio - theta * (np.array([_ratio(x[side], w[side]) for side in sides]) - _ratio(x, w))
-        values = [value - theta * _linear(x[side], w[side]) for value, side in zip(values, sides, strict=True)]
-    if not (ratio > 0).all():
+        x, w = near_one(x), near_one(w)
+        theta = _theta(y, m, x, w) if all(w[side].any() for side in sides) else 0.0
+        if theta:
+            ratio = ratio - theta * (np.array([_ratio(x[side], w[side]) for side in sides]) - _ratio(x, w))
+            values = [value - theta * _linear(x[side], w[side]) for value, side in zip(values, sides, strict=True)]
+            sizes = [size + abs(theta) * _size(x[side], w[side]) for size, side in zip(sizes, sides, strict=True)]
+    if not _positive(ratio):
         return _nothing(y.size)
     return from_influence(
         float(np.log(ratio[1] / ratio[0])),
         [value / r / value.size for value, r in zip(values, ratio, strict=True)],
         level,
+        sizes=[size / r / value.size for size, value, r in zip(sizes, values, ratio, strict=True)],
     )
+
+
+def _positive(ratio: Floats) -> bool:
+    return bool((np.isfinite(ratio) & (ratio > 0)).all())
+
+
+def _theta(y: Floats, m: Floats, x: Floats, w: Floats) -> float:
+    """CUPED's coefficient: covariance over variance of the linear parts; 0 where the covariate has no variance."""
+    of_x = _linear(x, w)
+    if not spread_of(of_x, _size(x, w)) > 0:
+        return 0.0
+    return float(_linear(y, m) @ of_x / (of_x @ of_x))
 
 
 def two_sided_lift(
@@ -151,7 +181,7 @@ def two_sided_lift(
         return _nothing(n)
     weight = np.array([[0.0, -0.5], [-0.5, 1.0]])
     log_q = np.log(np.where(weight != 0, total, 1.0)) - np.log(mass[0])[:, None] - np.log(mass[1])[None, :]
-    influences = []
+    influences, largest = [], []
     for unit, other, s, size, own_mass, w, t in (
         (who, sides[1][whose], sides[0], sizes[0], mass[0], weight, total),
         (whose, sides[0][who], sides[1], sizes[1], mass[1], weight.T, total.T),
@@ -159,31 +189,51 @@ def two_sided_lift(
         of_unit = np.zeros((s.size, 2))
         np.add.at(of_unit, (unit, other), paid)
         # d log Q_ij = the unit's share of the money - its share of the requests (or ads)
-        shares = of_unit / np.where(w[s] != 0, t[s], 1.0) - (size / own_mass[s])[:, None]
-        effect = (w[s] * shares).sum(axis=1)
+        earned, held = of_unit / np.where(w[s] != 0, t[s], 1.0), (size / own_mass[s])[:, None]
+        effect = (w[s] * (earned - held)).sum(axis=1)
         influences += [effect[s == 0], effect[s == 1]]
-    return from_influence(float((weight * log_q).sum()), influences, level)
+        parts = (np.abs(w[s]) * np.maximum(earned, held)).max(axis=1)
+        largest += [float(parts[s == 0].max()), float(parts[s == 1].max())]
+    return from_influence(float((weight * log_q).sum()), influences, level, sizes=largest)
 
 
-def from_influence(log_effect: float, influences: Sequence[Floats], level: float = 0.95) -> Lift:
+def from_influence(
+    log_effect: float, influences: Sequence[Floats], level: float = 0.95, *, sizes: Sequence[float] | None = None
+) -> Lift:
     """A lift from its logarithm and the first-order change of that logarithm by every unit.
 
     Args:
         log_effect: log of treatment over control.
         influences: one array per group of independent units; groups are independent. Degrees of freedom are Welch's.
         level: coverage of the interval.
+        sizes: per group, the largest magnitude of the terms that its influences are differences of; below their
+            rounding an influence has no spread. By default that of an average unit, 1 / size.
     """
     counts = np.array([one.size for one in influences])
-    variances = np.array([one.size * one.var(ddof=1) for one in influences])
+    scales = 1 / counts if sizes is None else np.asarray(sizes)
+    spread = [one.size > 1 and bool(spread_of(one, size) > 0) for one, size in zip(influences, scales, strict=True)]
+    variances = np.array(
+        [one.size * one.var(ddof=1) if has else 0.0 for one, has in zip(influences, spread, strict=True)]
+    )
     se = float(np.sqrt(variances.sum()))
     n = int(counts.sum())
     if se == 0:
-        return Lift(float(np.expm1(log_effect)), *(float(np.expm1(log_effect)),) * 2, float(log_effect == 0), 0.0, n)
+        return _without_spread(float(no_rounding(log_effect, 1.0)), n)
     freedom = variances.sum() ** 2 / (variances**2 / (counts - 1)).sum()
     half = stats.t.ppf((1 + level) / 2, freedom) * se
     p = 2 * stats.t.sf(abs(log_effect) / se, freedom)
     lo, hi = (float(np.expm1(log_effect + sign * half)) for sign in (-1, 1))
     return Lift(float(np.expm1(log_effect)), lo, hi, float(p), se, n)
+
+
+def _without_spread(log_effect: float, n: int) -> Lift:
+    """No effect is no effect; of any other effect nobody can say how sure it is."""
+    unknown = float("nan")
+    return (
+        Lift(0.0, 0.0, 0.0, 1.0, 0.0, n)
+        if log_effect == 0
+        else Lift(float(np.expm1(log_effect)), *(unknown,) * 3, 0.0, n)
+    )
 
 
 def bootstrap_lift(
@@ -224,12 +274,12 @@ def always_valid_p(effect: npt.ArrayLike, se: npt.ArrayLike, tau: float) -> Floa
 
     Args:
         effect: [T], the effect so far at every look.
-        se: [T], its standard error > 0.
+        se: [T], its standard error > 0: there is no test without a spread.
         tau: sd of the effects that are expected, in the effect's unit, > 0; fixed in advance.
     """
     if not tau > 0:
         raise ValueError(f"tau == {tau}, must be positive")
-    d, v = np.asarray(effect, dtype=np.float64), np.asarray(se, dtype=np.float64) ** 2
+    d, v = np.asarray(effect, dtype=np.float64), _known_error(se) ** 2
     log_ratio = 0.5 * np.log(v / (v + tau**2)) + tau**2 * d**2 / (2 * v * (v + tau**2))
     return np.minimum.accumulate(np.exp(-np.maximum(log_ratio, 0.0)))
 
@@ -241,28 +291,41 @@ def always_valid_half_width(se: npt.ArrayLike, n: npt.ArrayLike, best_at: float,
     units (their equation 22, exact by Lambert's W).
 
     Args:
-        se: [T], the standard error at every look.
-        n: [T], units so far.
+        se: [T], the standard error at every look, > 0.
+        n: [T], units so far, >= 1.
         best_at: number of units at which it is narrowest; fixed in advance.
         alpha: chance that it ever misses.
     """
     units = np.asarray(n, dtype=np.float64)
     r2 = (-special.lambertw(-(alpha**2) / np.e, -1).real - 1) / best_at
     inside = 2 * (units * r2 + 1) / (units**2 * r2) * np.log(np.sqrt(units * r2 + 1) / alpha)
-    return np.asarray(np.asarray(se, dtype=np.float64) * np.sqrt(units) * np.sqrt(inside))
+    return np.asarray(_known_error(se) * np.sqrt(units) * np.sqrt(inside))
+
+
+def _known_error(se: npt.ArrayLike) -> Floats:
+    values = np.asarray(se, dtype=np.float64)
+    if not (values > 0).all():
+        raise ValueError(f"se == {values.min(initial=np.inf)}, must be positive: there is no test without a spread")
+    return values
 
 
 def srm(counts: Sequence[int], weights: Sequence[float]) -> float:
-    """p of a sample ratio mismatch: chi-square of the units' counts against the configured weights (S9)."""
+    """p of a sample ratio mismatch: chi-square of the units' counts against the configured weights (S9).
+
+    NaN without units.
+    """
     share = np.asarray(weights, dtype=np.float64)
     if len(counts) != share.size or not (share > 0).all():
         raise ValueError(f"weights == {list(weights)}, must be positive, one for each of {len(counts)} counts")
+    if not np.sum(counts):
+        return float("nan")
     return float(stats.chisquare(counts, share / share.sum() * np.sum(counts)).pvalue)
 
 
 def power_of(log_effect: npt.ArrayLike, se: npt.ArrayLike, alpha: float = 0.05) -> Floats:
-    """Chance that a two-sided z test finds an effect of that size with that standard error (S10)."""
-    z, ahead = special.ndtri(1 - alpha / 2), np.abs(np.asarray(log_effect)) / np.asarray(se)
+    """Chance that a two-sided z test finds an effect of that size with that standard error (S10); NaN where it is 0."""
+    known = np.where(np.asarray(se, dtype=np.float64) > 0, se, np.nan)
+    z, ahead = special.ndtri(1 - alpha / 2), np.abs(np.asarray(log_effect)) / known
     return np.asarray(special.ndtr(ahead - z) + special.ndtr(-ahead - z))
 
 
@@ -275,25 +338,37 @@ def units_needed(log_effect: float, se: float, units: float, power: float = 0.8,
         units: what se was measured with: users, days, worlds.
         power: wanted.
         alpha: of the test.
+
+    Returns:
+        NaN where ``se`` is 0 or unknown: what does not vary cannot say how much more of it is needed.
     """
     if not log_effect:
         raise ValueError(f"log_effect == {log_effect}, must differ from 0")
+    if not se > 0:
+        return float("nan")
     z = special.ndtri(1 - alpha / 2) + special.ndtri(power)
     return float(units * (z * se / log_effect) ** 2)
 
 
-def worlds_needed(log_effect: float, sd: float, power: float = 0.8, alpha: float = 0.05, most: int = 100_000) -> int:
+def worlds_needed(
+    log_effect: float, sd: float, power: float = 0.8, alpha: float = 0.05, most: int = 100_000
+) -> int | None:
     """Fewest paired worlds whose t test finds the effect with that power, by the noncentral t; ``most`` if more.
 
     Args:
         log_effect: the effect, as a log ratio, not 0.
-        sd: of the worlds' log ratios.
+        sd: of the worlds' log ratios, > 0.
         power: wanted.
         alpha: of the test.
         most: where the search ends.
+
+    Returns:
+        None where ``sd`` is 0 or unknown.
     """
     if not log_effect:
         raise ValueError(f"log_effect == {log_effect}, must differ from 0")
+    if not sd > 0:
+        return None
     low, high = 2, 2
     while high < most and _t_power(log_effect, sd, high, alpha) < power:
         low, high = high, min(2 * high, most)
@@ -304,8 +379,6 @@ def worlds_needed(log_effect: float, sd: float, power: float = 0.8, alpha: float
 
 
 def _t_power(log_effect: float, sd: float, worlds: int, alpha: float) -> float:
-    if sd == 0:
-        return 1.0
     freedom, ahead = worlds - 1, abs(log_effect) / sd * np.sqrt(worlds)
     critical = stats.t.ppf(1 - alpha / 2, freedom)
     # Far out the noncentral t underflows, where the power is 1.
@@ -331,11 +404,20 @@ def quality(estimate: npt.ArrayLike, lo: npt.ArrayLike, hi: npt.ArrayLike, truth
     sd = float(gap.std(ddof=1)) if n > 1 else float("nan")
     se = sd / np.sqrt(n)
     half = stats.t.ppf(0.975, n - 1) * se if n > 1 else float("nan")
-    covered = int(((low <= t) & (t <= high)).sum())
-    ends = stats.binomtest(covered, n).proportion_ci(method="wilson")
+    told = np.isfinite(low) & np.isfinite(high)
+    covered = wilson(((low <= t) & (t <= high))[told])
     wrong = float((np.sign(e) * np.sign(t) < 0).mean())
     bias = float(gap.mean())
-    return Quality(bias, float(se), bias - half, bias + half, sd, covered / n, ends.low, ends.high, wrong, n)
+    return Quality(bias, float(se), bias - half, bias + half, sd, *covered, wrong, n)
+
+
+def wilson(flags: npt.ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
+    """Share of the flags that are true, with the ends of its Wilson interval; NaN without flags."""
+    found = np.asarray(flags, dtype=bool)
+    if not found.size:
+        return (float("nan"),) * 3
+    ends = stats.binomtest(int(found.sum()), int(found.size)).proportion_ci(level, method="wilson")
+    return float(found.mean()), float(ends.low), float(ends.high)
 
 
 def _ratio(numer: Floats, denom: Floats) -> float:
@@ -346,6 +428,11 @@ def _ratio(numer: Floats, denom: Floats) -> float:
 def _linear(numer: Floats, denom: Floats) -> Floats:
     """The linear part of a ratio of sums, unit by unit: (Y - R N) / mean(N)."""
     return np.asarray((numer - _ratio(numer, denom) * denom) / denom.mean())
+
+
+def _size(numer: Floats, denom: Floats) -> float:
+    """Largest magnitude of the two terms of :func:`_linear`, which cancel where the ratio is the same for all."""
+    return float(np.maximum(np.abs(numer), np.abs(_ratio(numer, denom) * denom)).max() / abs(denom.mean()))
 
 
 def _nothing(n: int) -> Lift:

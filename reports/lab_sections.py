@@ -164,7 +164,8 @@ def power(results: Record, drawn: Mapping[str, str]) -> Section:
     needed = twin["worlds_needed"]
     most = twin["worlds"][-1]
     simulated = wording.number(needed["simulated"]) if needed["simulated"] else f"more than {most}"
-    lead = (
+    lead = twin.get("reason") and f"Twin worlds: n/a, {twin['reason']}."
+    lead = lead or (
         f"Twin worlds: {wording.number(needed['formula'])} by the noncentral t, {simulated} as simulated (sd of log "
         f"lift {_share(twin['sd'])} over {worlds(twin['n_worlds'])})."
     )

@@ -2,7 +2,8 @@
 
 Letters: W worlds, T periods (days), n rows of a log. The world is the unit: both arms live through the same world
 under common keys, so every effect is a difference within a world and the worlds are the independent repeats
-(formulas S1, S6, S13). One world shows an effect but no uncertainty: its interval and p are NaN.
+(formulas S1, S6, S13). One world shows an effect but no uncertainty: its interval and p are NaN. So do worlds that all
+show the same effect, unless it is none (``reports.rounding``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-Floats = npt.NDArray[np.float64]
+from reports.rounding import Floats as Floats
+from reports.rounding import no_rounding, spread_of
+
 WeightedMetric = Callable[[npt.ArrayLike, npt.ArrayLike], Callable[[npt.ArrayLike], float]]
 """(scores [n], labels [n]) -> (weights [n] -> measure), e.g. ``reports.metrics.auc_by_weight``."""
 
@@ -31,9 +34,9 @@ class PairedLift(NamedTuple):
 
     Attributes:
         rel_effect: exp(mean D_w) - 1 with D_w = log(treatment / control) in world w, i.e. of the geometric means.
-        lo: lower end of the t interval on D_w, back-transformed; NaN with one world.
-        hi: upper end; NaN with one world.
-        p: two-sided p of the t test on D_w; 1 if the arms are identical, NaN with one world.
+        lo: lower end of the t interval on D_w, back-transformed; NaN without a spread: see ``why_no_interval``.
+        hi: upper end; NaN likewise.
+        p: two-sided p of the t test on D_w; 1 if the arms are identical, NaN without a spread.
         n_worlds: W.
         per_world: float64 [W], relative effect in each world.
         p_permutation: two-sided p of the sign-flip test on D_w; NaN below 8 worlds.
@@ -49,15 +52,20 @@ class PairedLift(NamedTuple):
     p_permutation: float
     level: float
 
+    @property
+    def why_no_interval(self) -> str:
+        """Why there is no interval; "" where there is one."""
+        return _why_no_interval(self.p, self.n_worlds)
+
 
 class PairedDifference(NamedTuple):
     """Absolute effect over paired worlds, in the measure's own unit.
 
     Attributes:
         effect: mean over worlds of treatment - control.
-        lo: lower end of its t interval; NaN with one world.
-        hi: upper end; NaN with one world.
-        p: two-sided p of the paired t test; 1 if the arms are identical, NaN with one world.
+        lo: lower end of its t interval; NaN without a spread: see ``why_no_interval``.
+        hi: upper end; NaN likewise.
+        p: two-sided p of the paired t test; 1 if the arms are identical, NaN without a spread.
         n_worlds: W.
         per_world: float64 [W], difference in each world.
         p_permutation: two-sided p of the sign-flip test; NaN below 8 worlds.
@@ -73,15 +81,20 @@ class PairedDifference(NamedTuple):
     p_permutation: float
     level: float
 
+    @property
+    def why_no_interval(self) -> str:
+        """Why there is no interval; "" where there is one."""
+        return _why_no_interval(self.p, self.n_worlds)
+
 
 class LiftByPeriod(NamedTuple):
     """Relative effect of each period with its own t interval; pointwise, so not a band for the whole curve.
 
     Attributes:
         lift: float64 [T]; NaN in a period where some world earned nothing in an arm.
-        lo: float64 [T]; NaN with one world.
-        hi: float64 [T]; NaN with one world.
-        p: float64 [T].
+        lo: float64 [T]; NaN with one world, and where all worlds show one effect that is not 0.
+        hi: float64 [T]; NaN likewise.
+        p: float64 [T]; NaN likewise.
         n_worlds: W.
     """
 
@@ -114,9 +127,11 @@ class PairedBootstrap(NamedTuple):
 
     Attributes:
         diff: treatment - control on the rows as they are.
-        lo: lower end of the percentile interval over resampled units; NaN if no replicate defines the measure.
+        lo: lower end of the percentile interval over resampled units; NaN if no replicate defines the measure, or if
+            all give the same effect and it is not 0 (one unit, for example).
         hi: upper end.
-        p: two-sided, from the share of replicates on the far side of 0; never below 2 / (replicates + 1).
+        p: two-sided, from the share of replicates on the far side of 0; never below 2 / (replicates + 1); NaN where
+            there is no interval.
         replicates: replicates that define the measure (a resample may hold one class only).
     """
 
@@ -136,14 +151,14 @@ def paired_lift(control: npt.ArrayLike, treatment: npt.ArrayLike, level: float =
         level: coverage of the interval.
 
     Returns:
-        The effect; identical arms give exactly 0, interval [0, 0] and p 1.
+        The effect; arms that are identical, up to rounding, give exactly 0, interval [0, 0] and p 1.
 
     Raises:
         ValueError: if shapes differ, there is no world, a value is not finite and positive, or ``level`` is outside
             (0, 1).
     """
-    d = _log_ratio(*_worlds(control, treatment, ndim=1))
-    mean, lo, hi, p = (float(x) for x in _t_test(d, level))
+    d, size = _log_ratio(*_worlds(control, treatment, ndim=1))
+    mean, lo, hi, p = (float(x) for x in _t_test(d, size, level))
     rel, lo, hi = (float(np.expm1(x)) for x in (mean, lo, hi))
     return PairedLift(rel, lo, hi, p, d.size, np.expm1(d), _sign_flip(d), level)
 
@@ -157,14 +172,15 @@ def paired_difference(control: npt.ArrayLike, treatment: npt.ArrayLike, level: f
         level: coverage of the interval.
 
     Returns:
-        The effect; identical arms give exactly 0, interval [0, 0] and p 1.
+        The effect; arms that are identical, up to rounding, give exactly 0, interval [0, 0] and p 1.
 
     Raises:
         ValueError: if shapes differ, there is no world, a value is not finite, or ``level`` is outside (0, 1).
     """
     c, t = _worlds(control, treatment, ndim=1)
-    d = t - c
-    mean, lo, hi, p = (float(x) for x in _t_test(d, level))
+    size = np.maximum(np.abs(c), np.abs(t))
+    d = no_rounding(t - c, size)
+    mean, lo, hi, p = (float(x) for x in _t_test(d, size, level))
     return PairedDifference(mean, lo, hi, p, d.size, d, _sign_flip(d), level)
 
 
@@ -188,7 +204,7 @@ def lift_by_period(control: npt.ArrayLike, treatment: npt.ArrayLike, level: floa
         raise ValueError(f"control, treatment == {np.minimum(c, t).min()}, must be at least 0")
     out = np.full((4, c.shape[1]), np.nan)
     kept = (np.minimum(c, t) > 0).all(axis=0)
-    out[:, kept] = _t_test(_log_ratio(c[:, kept], t[:, kept]), level)
+    out[:, kept] = _t_test(*_log_ratio(c[:, kept], t[:, kept]), level)
     lift, lo, hi = np.expm1(out[:3])
     return LiftByPeriod(lift, lo, hi, out[3], c.shape[0])
 
@@ -256,9 +272,11 @@ def plateau(series: npt.ArrayLike, higher_is_better: bool, tolerance: float = 0.
     last, before = x[:, -quarter:].mean(axis=1), x[:, -2 * quarter : -quarter].mean(axis=1)
     if (before == 0).any():
         raise ValueError("series == 0 in a world's last quarter but one, must differ from 0")
-    change, lo, hi, _ = (float(v) for v in _t_test((last - before) / np.abs(before), 0.95))
+    found = no_rounding((last - before) / np.abs(before), 1.0)
+    change, lo, hi, _ = (float(v) for v in _t_test(found, np.maximum(np.abs(found), 1.0), 0.95))
     gain, surely = (change, lo) if higher_is_better else (-change, -hi)
-    return Plateau(change, lo, hi, bool(gain > tolerance and (x.shape[0] == 1 or surely > 0)))
+    # Without an interval (one world, or the same change in all) the change itself decides.
+    return Plateau(change, lo, hi, bool(gain > tolerance and not surely <= 0))
 
 
 def paired_bootstrap(
@@ -286,7 +304,7 @@ def paired_bootstrap(
         level: coverage of the interval.
 
     Returns:
-        Difference, interval and p; identical scores give exactly 0, [0, 0] and 1.
+        Difference, interval and p; scores that are as good, up to rounding, give exactly 0, [0, 0] and 1.
 
     Raises:
         ValueError: if there is no row, shapes differ, ``replicates < 1`` or ``level`` is outside (0, 1).
@@ -324,17 +342,19 @@ def multiplicities(units: int, replicates: int, rng: np.random.Generator) -> npt
     return np.minimum(drawn, 255).astype(np.uint8)
 
 
-def from_draws(diff: float, draws: Floats, level: float = 0.95) -> PairedBootstrap:
+def from_draws(diff: float, draws: Floats, level: float = 0.95, size: float = 1.0) -> PairedBootstrap:
     """Percentile interval and two-sided p of an effect from its values on the resamples.
 
     Args:
         diff: the effect on the whole.
         draws: [replicates], the effect on each resample; NaN where it does not exist.
         level: coverage of the interval.
+        size: magnitude of the measures that the effect is a difference of; below its rounding an effect is 0.
     """
-    draws = draws[~np.isnan(draws)]
-    if draws.size == 0:
-        return PairedBootstrap(diff, float("nan"), float("nan"), float("nan"), 0)
+    diff = float(no_rounding(diff, size))
+    draws = no_rounding(draws[~np.isnan(draws)], size)
+    if draws.size == 0 or (np.any(draws) and not no_rounding(np.ptp(draws), size)):
+        return PairedBootstrap(diff, float("nan"), float("nan"), float("nan"), draws.size)
     lo, hi = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     beyond = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
     return PairedBootstrap(diff, float(lo), float(hi), min(1.0, 2 * (beyond + 1) / (draws.size + 1)), draws.size)
@@ -350,27 +370,38 @@ def _worlds(control: npt.ArrayLike, treatment: npt.ArrayLike, ndim: int) -> tupl
     return c, t
 
 
-def _log_ratio(control: Floats, treatment: Floats) -> Floats:
+def _log_ratio(control: Floats, treatment: Floats) -> tuple[Floats, Floats]:
+    """log(treatment / control), and the size of what it was computed from: the logarithms, and 1 for a ratio's bits."""
     least = np.minimum(control, treatment).min(initial=np.inf)
     if least <= 0:
         raise ValueError(f"control, treatment == {least}, must be positive (paired_difference takes any number)")
-    return np.asarray(np.log(treatment) - np.log(control))
+    c, t = np.log(control), np.log(treatment)
+    size = np.maximum(np.maximum(np.abs(c), np.abs(t)), 1.0)
+    return no_rounding(t - c, size), size
 
 
-def _t_test(d: Floats, level: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """Mean, interval and two-sided p over axis 0 of d [W, ...], each [...]."""
+def _t_test(d: Floats, size: Floats, level: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Mean, interval and two-sided p over axis 0 of d [W, ...], each [...]; ``size`` is that of what d came from."""
     _check_level(level)
     worlds = d.shape[0]
     mean = d.mean(axis=0)
     if worlds == 1:
         unknown = np.full_like(mean, np.nan)
         return mean, unknown, unknown, unknown
-    # Equal differences have no spread at all, not the rounding error that std would report.
-    spread = np.where(np.ptp(d, axis=0) == 0, 0.0, d.std(axis=0, ddof=1) / np.sqrt(worlds))
-    half = stats.t.ppf((1 + level) / 2, worlds - 1) * spread
+    largest = size.max(axis=0)
+    spread = spread_of(d, largest) / np.sqrt(worlds)
+    mean = np.where(spread == 0, no_rounding(mean, largest), mean)
+    tested = (spread > 0) | (mean == 0)
+    half = np.where(tested, stats.t.ppf((1 + level) / 2, worlds - 1) * spread, np.nan)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         p = np.where(mean == 0, 1.0, 2 * stats.t.sf(np.abs(mean / spread), worlds - 1))
-    return mean, mean - half, mean + half, p
+    return mean, mean - half, mean + half, np.where(tested, p, np.nan)
+
+
+def _why_no_interval(p: float, n_worlds: int) -> str:
+    if not np.isnan(p):
+        return ""
+    return "one world has no spread" if n_worlds == 1 else f"all {n_worlds} worlds show the same effect, without spread"
 
 
 def _sign_flip(d: Floats) -> float:

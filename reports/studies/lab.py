@@ -20,6 +20,7 @@ import numpy as np
 
 from reports.arms import parse
 from reports.estimators import SRM_ALARM, quality
+from reports.rounding import spread_of
 from reports.statistics import paired_lift
 from reports.studies.engines import Dask
 from reports.studies.live import LabTask, Live, compute, ticks
@@ -242,7 +243,7 @@ def level(cells: Sequence[Facts], lives: Sequence[Live]) -> dict[str, Any]:
     best = np.maximum(money["control"], money["treatment"])
     requests = float(np.mean([one["requests"] for one in cells]))
     log_truth = np.log1p(truth.per_world)
-    spread = float(log_truth.std(ddof=1)) if len(cells) > 1 else float("nan")
+    spread = float(spread_of(log_truth, 1.0))
     rows = [
         {
             "design": "twin",
@@ -253,7 +254,7 @@ def level(cells: Sequence[Facts], lives: Sequence[Live]) -> dict[str, Any]:
             "ci": [truth.lo, truth.hi],
             "quality": None,
             "sd": spread,
-            "cost": {"requests_per_point": 2 * requests * (spread / POINT) ** 2, "forgone": None},
+            "cost": {"requests_per_point": _per_point(2 * requests, spread), "forgone": None},
         }
     ]
     for live in lives:
@@ -306,7 +307,7 @@ def _row(
     e, lo, hi = (np.array([_number(one[key]) for one in found]) for key in ("rel_effect", "lo", "hi"))
     judged = quality(e, lo, hi, truth)
     error = np.log1p(e) - np.log1p(truth)
-    spread = float(np.nanstd(error, ddof=1)) if np.isfinite(error).sum() > 1 else float("nan")
+    spread = float(spread_of(error[np.isfinite(error)], 1.0))
     earned = np.array([one["live"][live.key]["revenue"] for one in cells])
     return {
         "design": live.design.name,
@@ -318,10 +319,15 @@ def _row(
         "quality": judged._asdict(),
         "sd": spread,
         "cost": {
-            "requests_per_point": requests * (spread / POINT) ** 2,
+            "requests_per_point": _per_point(requests, spread),
             "forgone": float(1 - (earned / best).mean()),
         },
     }
+
+
+def _per_point(requests: float, spread: float) -> float:
+    """Requests for a standard error of one point; NaN where nothing varies: that says nothing of more."""
+    return requests * (spread / POINT) ** 2 if spread else float("nan")
 
 
 def _number(value: float | None) -> float:

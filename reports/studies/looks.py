@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from reports.estimators import always_valid_half_width, always_valid_p
+from reports.estimators import always_valid_half_width, always_valid_p, wilson
 
 LOOKS = 12
 """Looks over the test, evenly spaced."""
@@ -51,6 +51,8 @@ def guarded(looks: Sequence[Mapping[str, float | None]], planned: int) -> dict[s
 def judged(worlds: Sequence[Mapping[str, Values]], truth: npt.ArrayLike) -> dict[str, Any]:
     """Over worlds: how often an interval missed the truth at the end, and at any look; how often S7 would have stopped.
 
+    A world without an interval, at the end or at any look, can't miss: it does not count for that share.
+
     Args:
         worlds: of :func:`guarded`, all with the same number of looks.
         truth: [W], the true log effect of the whole test in each.
@@ -63,6 +65,8 @@ def judged(worlds: Sequence[Mapping[str, Values]], truth: npt.ArrayLike) -> dict
     t = np.asarray(truth, dtype=np.float64)[:, None]
     effect, plain, band, p = (np.stack([one[key] for one in worlds]) for key in ("effect", "plain", "band", "p"))
     away = np.abs(effect - t)
+    told = np.isfinite(plain)
+    at_the_end, ever = told[:, -1], told.any(axis=1)
     missed, outside = away > plain, away > band
     stop = p < LEVEL
     stopped = stop.any(axis=1)
@@ -72,9 +76,9 @@ def judged(worlds: Sequence[Mapping[str, Values]], truth: npt.ArrayLike) -> dict
     return {
         "n": len(worlds),
         "looks": effect.shape[1],
-        "at_the_end": _share(missed[:, -1]),
-        "ever": _share(missed.any(axis=1)),
-        "band_ever": _share(outside.any(axis=1)),
+        "at_the_end": _share(missed[at_the_end, -1]),
+        "ever": _share(missed[ever].any(axis=1)),
+        "band_ever": _share(outside[ever].any(axis=1)),
         "stopped": _share(stopped),
         "wrong_sign": float(wrong.mean()) if wrong.size else None,
         "mean_look": float(first[stopped].mean() + 1) if stopped.any() else None,
@@ -82,6 +86,4 @@ def judged(worlds: Sequence[Mapping[str, Values]], truth: npt.ArrayLike) -> dict
 
 
 def _share(given: npt.ArrayLike) -> dict[str, float]:
-    flags = np.asarray(given, dtype=bool)
-    ends = stats.binomtest(int(flags.sum()), int(flags.size)).proportion_ci(method="wilson")
-    return {"value": float(flags.mean()), "lo": float(ends.low), "hi": float(ends.high)}
+    return dict(zip(("value", "lo", "hi"), wilson(given), strict=True))

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from reports.estimators import power_of, units_needed, worlds_needed
+from reports.rounding import no_rounding, spread_of
 from reports.studies import lab
 from reports.studies.engines import Dask
 from reports.studies.live import USER_SHARES
@@ -127,7 +128,7 @@ def by_days(of: Sequence[Facts], truth: Floats, log_lift: float, power: float) -
         return {"day": days, "n_worlds": int(known.all(axis=1).sum()), "reason": "fewer than 2 worlds have an estimate"}
     error = np.where(known, estimate - truth, np.nan)
     first = float(np.nanmean(np.where(known, se, np.nan)[:, 0] ** 2)) ** 0.5
-    sd = np.nanstd(error, axis=0, ddof=1)
+    sd = no_rounding(np.nanstd(error, axis=0, ddof=1), 1.0)
     moved = np.abs(error - np.nanmean(error, axis=0) + log_lift) > stats.norm.ppf(1 - ALPHA / 2) * se
     return {
         "day": days,
@@ -151,7 +152,7 @@ def by_users(of: Sequence[Facts], truth: Floats, log_lift: float, power: float, 
     se = np.array([[_real(part["se"]) for part in one["by_users"]] for one in of])
     if not np.isfinite(estimate).all():
         return {}
-    sd = (estimate - truth[:, -1:]).std(axis=0, ddof=1)
+    sd = spread_of(estimate - truth[:, -1:], 1.0)
     whole = float((se[:, -1] ** 2).mean() ** 0.5)
     counts = np.array(USER_SHARES) * users
     return {
@@ -172,28 +173,29 @@ def by_worlds(d: Floats, log_lift: float, power: float, seed: int) -> dict[str, 
         power: wanted.
         seed: of the resamples.
     """
-    sd = float(d.std(ddof=1))
+    sd = float(spread_of(d, 1.0))
+    found = {"worlds": list(WORLDS), "sd": sd, "n_worlds": int(d.size)}
+    if not sd > 0:
+        nothing = {key: [float("nan")] * len(WORLDS) for key in ("simulated", "formula")}
+        needed = dict.fromkeys(nothing)
+        return found | nothing | {"worlds_needed": needed, "reason": "the true lift is the same in all worlds"}
     rng = np.random.default_rng(subseed(seed, "power"))
     moved = (d - d.mean()) * np.sqrt(d.size / (d.size - 1)) + log_lift
-    simulated = []
-    for worlds in WORLDS:
-        drawn = moved[rng.integers(d.size, size=(REPLICATES, worlds))]
-        spread = drawn.std(axis=1, ddof=1) / np.sqrt(worlds)
-        found = np.abs(drawn.mean(axis=1)) > stats.t.ppf(1 - ALPHA / 2, worlds - 1) * spread
-        simulated.append(float(found.mean()))
+    simulated = [_found(moved[rng.integers(d.size, size=(REPLICATES, worlds))]) for worlds in WORLDS]
     formula = [
-        float(stats.nct.sf(stats.t.ppf(1 - ALPHA / 2, w - 1), w - 1, abs(log_lift) / sd * np.sqrt(w)) if sd else 1.0)
-        for w in WORLDS
+        float(stats.nct.sf(stats.t.ppf(1 - ALPHA / 2, w - 1), w - 1, abs(log_lift) / sd * np.sqrt(w))) for w in WORLDS
     ]
-    enough = [w for w, found in zip(WORLDS, simulated, strict=True) if found >= power]
-    return {
-        "worlds": list(WORLDS),
-        "simulated": simulated,
-        "formula": formula,
-        "sd": sd,
-        "n_worlds": int(d.size),
-        "worlds_needed": {"formula": worlds_needed(log_lift, sd, power, ALPHA), "simulated": min(enough, default=None)},
-    }
+    enough = [w for w, share in zip(WORLDS, simulated, strict=True) if share >= power]
+    worlds = {"formula": worlds_needed(log_lift, sd, power, ALPHA), "simulated": min(enough, default=None)}
+    return found | {"simulated": simulated, "formula": formula, "worlds_needed": worlds}
+
+
+def _found(drawn: Floats) -> float:
+    """Share of studies [n, worlds] whose t test finds an effect; one that drew the same world only has no test."""
+    worlds = drawn.shape[1]
+    spread = spread_of(drawn.T, 1.0) / np.sqrt(worlds)
+    far = np.abs(drawn.mean(axis=1)) > stats.t.ppf(1 - ALPHA / 2, worlds - 1) * spread
+    return float((far & (spread > 0)).mean())
 
 
 def _log(rel_effect: float | None) -> float:

@@ -274,4 +274,9 @@ def test_arms_without_money_have_no_lift():
         ratio_lift([1.0, 1.0], np.ones(3), [0, 1])
     same = ratio_lift(np.ones(8), np.ones(8), np.arange(8) % 2)
     assert same[:5] == (0, 0, 0, 1, 0)
-    assert from_influence(0.1, [np.zeros(3), np.zeros(3)]).p == 0
+    alike = from_influence(0.1, [np.zeros(3), np.zeros(3)])
+    assert alike.rel_effect == pytest.approx(np.expm1(0.1))
+    assert np.isnan([alike.lo, alike.hi, alike.p]).all()
+    assert alike.why_no_interval == "the units of each arm are all alike, without spread"
+    assert found.why_no_interval == "an arm has fewer than 2 units, or earned nothing"
+    assert same.why_no_interval == ""

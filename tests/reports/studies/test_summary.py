@@ -58,7 +58,7 @@ def facts(world: int, factor: float = 1.0, **over: Any) -> dict[str, Any]:
         "panel": {"recall": [0.5, 0.5, 0.5, 0.5], "logloss": [0.4, 0.4, 0.4, 0.4]},
         "segments": {"cold_users": 10.0 * factor, "returning_users": 5.0, "head_ads": 9.0, "tail_ads": 6.0},
         "by_segment": {name: segment(money * factor) for name, money in SEGMENTS.items()},
-        "exposure": {"gini": 0.6, "new_ad_survival": 0.5},
+        "exposure": {"gini": 0.6 + 0.01 * world, "new_ad_survival": 0.5 + 0.01 * world},
         "retriever": prediction,
         "ranker": prediction,
         "cost": {"item_bytes": 256},
