@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.records import Catalog, Floats, Impressions, Keys
+from simulator.records import MOST_SLOTS, Catalog, Floats, Impressions, Keys
 
 PRIOR = 20.0
 """Impressions at the parent's rate that a smoothed rate starts with."""
-SLOTS = 64
-"""Largest number of slots that the slot weights are kept for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ class Counters:
         self._horizon = horizon
         self._user = np.zeros((U, C, 2))
         self._ad = np.zeros((A, 2))
-        self._slot = np.tile([[PRIOR * self._base, PRIOR]], (SLOTS, 1))
+        self._slot = np.tile([[PRIOR * self._base, PRIOR]], (MOST_SLOTS, 1))
         self._user_last = np.full(U, -np.inf)
         self._ad_last = np.full(A, -np.inf)
         self._touched: list[Keys] = []

@@ -19,9 +19,7 @@ from torch import Tensor, nn
 
 from baselines.crosses import Crosses
 from baselines.features import FieldEmbedding, Fields, SideInput
-from simulator.records import Catalog
-
-SLOTS = 64
+from simulator.records import MOST_SLOTS, Catalog
 
 Shares = tuple[Tensor, ...]
 """What a network keeps of each ad from one sync to the next, [A, ...] each; the ads' table rows come last."""
@@ -108,7 +106,7 @@ class Top(nn.Module):
 
     def __init__(self, hidden: Sequence[int]) -> None:
         super().__init__()
-        self.slot = nn.Parameter(torch.zeros(SLOTS, hidden[0]))
+        self.slot = nn.Parameter(torch.zeros(MOST_SLOTS, hidden[0]))
         self.body = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(hidden))
         self.head = nn.Linear(hidden[-1], 1)
 

@@ -33,9 +33,8 @@ from baselines.score import Cosine, Score
 from baselines.search import EXACT, Finder, MakesFinder, by_vectors, recall_against_exact
 from baselines.softmax import StreamingFrequency, against_uniform, in_batch
 from simulator.keyed_random import subseed
-from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Requests
+from simulator.records import MOST_SLOTS, Candidates, Catalog, Floats, Impressions, Keys, Offers, Requests
 
-SLOTS = 64
 FEW = 4
 """Fewer than a fourth of the ads are few."""
 
@@ -145,7 +144,7 @@ class TwoTower(nn.Module):
         self.rho = nn.Parameter(torch.tensor(float(np.log(np.expm1(gain)))))
         self.bias = nn.Parameter(torch.tensor(float(np.log(base_ctr / (1 - base_ctr)))))
         # Position bias is the head's, not the towers': slot 0 is served.
-        self.slot = nn.Parameter(torch.zeros(SLOTS))
+        self.slot = nn.Parameter(torch.zeros(MOST_SLOTS))
 
     def gain(self) -> Tensor:
         """g > 0, scalar."""

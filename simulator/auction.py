@@ -19,14 +19,16 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.config import Section
-from simulator.records import PAD, Floats, Keys, Money, Slates
+from simulator.records import MOST_SLOTS, PAD, Floats, Keys, Money, Slates
 
 
 class AuctionConfig(Section):
     """Rules of the auction."""
 
-    slots: int = Field(4, ge=1, description="ads shown per request, at most")
-    reserve: float = Field(0.005, ge=0, description="least bid x pctr that may win, currency units per impression")
+    slots: int = Field(4, ge=1, le=MOST_SLOTS, description="ads shown per request, at most")
+    reserve: float = Field(
+        0.005, ge=0, le=1e30, description="least bid x pctr that may win, currency units per impression"
+    )
     pricing: Literal["gsp", "first", "vcg"] = Field("gsp", description="what a click costs: see the module")
 
 

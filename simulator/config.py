@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +19,32 @@ class Section(BaseModel):
 
 
 Config = TypeVar("Config", bound=BaseModel)
+MOST_SEED = 2**53 - 1
+"""Seeds are written to JSON, whose readers keep whole numbers up to here."""
+_SHORT = reprlib.Repr()
+_SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 300, 60, 60
+
+
+def shown(value: Any) -> str:
+    """A value as an error names it: its ``repr``, cut where it is long."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an integer of more digits than Python spells
+        return "a number of thousands of digits"
+
+
+def parsed(text: str, source: str) -> dict[str, Any]:
+    """TOML as a dict.
+
+    Raises:
+        ValueError: one line that begins with ``source``.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"{source}: nested too deeply, must be tables of plain values") from None
+    except ValueError as error:  # also of an integer of thousands of digits
+        raise ValueError(f"{source}: {error}") from None
 
 
 def validated(kind: type[Config], values: dict[str, Any], source: str) -> Config:
@@ -34,7 +61,15 @@ def validated(kind: type[Config], values: dict[str, Any], source: str) -> Config
         if first["type"] == "extra_forbidden":
             hint = nearest(str(first["loc"][-1]), _fields_at(kind, tuple(first["loc"][:-1])))
             raise ValueError(f"{source}: unknown key '{path}'{hint}") from None
-        raise ValueError(f"{source}: {path} == {first['input']!r}, {first['msg'].lower()}") from None
+        if not path:  # a check of the whole; it names its keys
+            raise ValueError(f"{source}: {first['ctx']['error']}") from None
+        raise ValueError(f"{source}: {path} == {shown(first['input'])}, {_wanted(first)}") from None
+
+
+def _wanted(error: Any) -> str:
+    """What a value should have been, in pydantic's words or in those of the check that refused it."""
+    own = error.get("ctx", {}).get("error")
+    return str(own) if own is not None else str(error["msg"])[:1].lower() + str(error["msg"])[1:]
 
 
 def _fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
@@ -47,26 +82,56 @@ def _fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     return list(kind.model_fields)
 
 
-def overrides(items: Sequence[str]) -> dict[str, Any]:
+def overrides(items: Sequence[str], source: str = "--set") -> dict[str, Any]:
     """``["section.key=value", ...]`` as one nested dict; the values are TOML, a bare word is a string.
 
+    Args:
+        items: of one key the last wins, as of the command line's other options.
+        source: where they were given, for errors.
+
     Raises:
-        ValueError: one line, for an item of another form.
+        ValueError: one line, for an item of another form, or a key that is a value here and a section there.
     """
     out: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
-        path = key.strip().split(".")
-        if not equals or not all(path):
-            raise ValueError(f"--set {item}: must be section.key=value")
-        try:
-            value: Any = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text.strip()
+        path = [part.strip() for part in key.split(".")]
+        if not (equals and text.strip() and all(path)):
+            raise ValueError(f"{source} {shown(item)[1:-1]}: must be section.key=value")
+        if not item.isprintable():
+            raise ValueError(f"{source} {shown(item)}: must be one line of printable characters")
+        value: Any = _value(text.strip(), f"{source} {'.'.join(path)}")
         for part in reversed(path):
             value = {part: value}
+        for both in _clashes(out, value):
+            raise ValueError(f"{source} {'.'.join(path)}: {both} is a value and a section, must be one of them")
         out = merged(out, value)
     return out
+
+
+def _value(text: str, source: str) -> Any:
+    """One value: TOML, or the text itself where that is no TOML, as a bare word."""
+    try:
+        # As the only entry of a list, so that nothing after it is dropped as a comment is.
+        found = tomllib.loads(f"value = [{text}]")["value"]
+    except tomllib.TOMLDecodeError:
+        found = []
+    except (RecursionError, ValueError):  # told by the parser's own words
+        found = parsed(f"value = {text}", source)
+    if len(found) == 1 and not text.endswith(","):
+        return found[0]
+    if text[0] in "\"'[{":
+        raise ValueError(f"{source}: {shown(text)}, must be a TOML value")
+    return text
+
+
+def _clashes(a: Mapping[str, Any], b: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Keys that are a value in one of two nested dicts and a section in the other."""
+    for key in a.keys() & b.keys():
+        if isinstance(a[key], Mapping) and isinstance(b[key], Mapping):
+            yield from _clashes(a[key], b[key], f"{above}{key}.")
+        elif isinstance(a[key], Mapping) or isinstance(b[key], Mapping):
+            yield f"{above}{key}"
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from simulator.config import Section
 from simulator.keyed_random import normals, uniforms
-from simulator.records import Clicks, Conversions, Floats, Ints, Keys, Money
+from simulator.records import MOST_SECONDS, Clicks, Conversions, Floats, Ints, Keys, Money
 
 HOUR = 3600.0
 
@@ -20,14 +20,20 @@ HOUR = 3600.0
 class ConversionConfig(Section):
     """When conversions happen, and how the platform learns of them for bids per conversion (oCPC)."""
 
-    delay_hours: float = Field(6.0, ge=0, description="median hours from click to conversion (log-normal); 0: at once")
-    delay_sd: float = Field(1.0, ge=0, description="sd of log hours")
-    delay_price: float = Field(
-        0.3, description="log hours more per unit of the ad's price level: costly goods take time"
+    delay_hours: float = Field(
+        6.0, ge=0, le=1e6, description="median hours from click to conversion (log-normal); 0: at once"
     )
-    wait_hours: float = Field(24.0, ge=0, description="after which a click without a conversion is counted as none")
-    prior_rate: float = Field(0.05, gt=0, lt=1, description="the platform's opening guess of the rate")
-    prior_clicks: float = Field(50.0, gt=0, description="weight of the guess, in clicks; of the mean, in an ad's rate")
+    delay_sd: float = Field(1.0, ge=0, le=10, description="sd of log hours")
+    delay_price: float = Field(
+        0.3, ge=-10, le=10, description="log hours more per unit of the ad's price level: costly goods take time"
+    )
+    wait_hours: float = Field(
+        24.0, ge=0, le=1e6, description="after which a click without a conversion is counted as none"
+    )
+    prior_rate: float = Field(0.05, ge=1e-9, lt=1, description="the platform's opening guess of the rate")
+    prior_clicks: float = Field(
+        50.0, ge=1e-6, le=1e15, description="weight of the guess, in clicks; of the mean, in an ad's rate"
+    )
 
 
 def convert(
@@ -59,7 +65,7 @@ def convert(
         user=clicks.user[buys],
         ad=ad,
         click_at=click_at,
-        at=click_at + np.floor(delay).astype(np.int64),
+        at=click_at + np.minimum(np.floor(delay), MOST_SECONDS).astype(np.int64),
         value=median_value[buys] * np.exp(value_sd * normals(seed, "conversion value", request, ad)),
     )
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from simulator.records import Floats, Keys
 
 Pairs = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int32]
 
 _EMPTY = -1
 _LEAST_BITS = 10
@@ -23,12 +24,15 @@ class Exposures:
     Fatigue wears off: what was shown before the window is forgotten, so a market can be stationary. The pairs live in a
     hash table with linear probing (Knuth, TAOCP 3, 6.4, algorithm L) that is read and filled a tick at a time, at most
     half full; a filter of eight flags per place says of nearly every pair that was never shown that it was not. Memory
-    grows with the distinct pairs shown in the window, never with users x ads.
+    grows with the distinct pairs shown in the window and with the days lived of it, never with users x ads.
 
     Args:
         ads: number of ads.
         window: days that count, at least 1.
     """
+
+    _shown: Counts
+    _total: Counts
 
     def __init__(self, ads: int, window: int) -> None:
         if window < 1:
@@ -36,7 +40,7 @@ class Exposures:
         self._ads = ads
         self._window = window
         self._today = 0
-        self._clear(_LEAST_BITS)
+        self._clear(_LEAST_BITS, days=1)
 
     @property
     def places(self) -> int:
@@ -45,7 +49,9 @@ class Exposures:
 
     def new_day(self) -> None:
         """Begin a day, forget the one that leaves the window."""
-        self._today = (self._today + 1) % self._window
+        if len(self._shown) < self._window:
+            self._shown = np.vstack([self._shown, np.zeros((1, self.places), dtype=np.int32)])
+        self._today = (self._today + 1) % len(self._shown)
         self._total -= self._shown[self._today]
         self._shown[self._today] = 0
 
@@ -81,9 +87,9 @@ class Exposures:
             at += _STREET.size - 1
         return total
 
-    def _clear(self, bits: int) -> None:
+    def _clear(self, bits: int, days: int) -> None:
         self._keys: Pairs = np.full(1 << bits, _EMPTY, dtype=np.int64)
-        self._shown = np.zeros((self._window, 1 << bits), dtype=np.int32)
+        self._shown = np.zeros((days, 1 << bits), dtype=np.int32)
         self._total = np.zeros(1 << bits, dtype=np.int32)
         self._met = np.zeros(1 << (bits + _FILTER_BITS), dtype=np.bool_)
         self._used = 0
@@ -124,7 +130,7 @@ class Exposures:
         """Move the pairs that still count to a table with room for ``more`` new ones, at most a quarter full."""
         live = np.flatnonzero(self._total)
         keys, shown, total = self._keys[live], self._shown[:, live], self._total[live]
-        self._clear(max(_LEAST_BITS, (4 * (live.size + more)).bit_length()))
+        self._clear(max(_LEAST_BITS, (4 * (live.size + more)).bit_length()), len(shown))
         at = self._claim(keys)
         self._shown[:, at], self._total[at] = shown, total
         self._used = live.size

@@ -14,17 +14,19 @@ from scipy.special import expit
 
 from simulator.config import Section
 from simulator.keyed_random import uniforms
-from simulator.records import PAD, Floats, Impressions, Ints, Keys, Outcomes, Requests, Slates
+from simulator.records import MOST_IDS, MOST_SECONDS, PAD, Floats, Impressions, Ints, Keys, Outcomes, Requests, Slates
 
 
 class FeedbackConfig(Section):
     """Dials of what users do, and of when it is known."""
 
     examine_decay: float = Field(0.8, gt=0, le=1, description="slot s is examined with probability decay**s; 1 is off")
-    fatigue: float = Field(0.3, ge=0, description="logit lost per unit of log(1 + earlier exposures); 0 is off")
-    fatigue_days: int = Field(3, ge=1, description="days, the current one included, whose exposures count")
-    click_delay: float = Field(60.0, ge=0, description="mean seconds from impression to click (exponential)")
-    label_wait: int = Field(900, ge=0, description="W, seconds after which a label is taken as final")
+    fatigue: float = Field(0.3, ge=0, le=100, description="logit lost per unit of log(1 + earlier exposures); 0 is off")
+    fatigue_days: int = Field(3, ge=1, le=MOST_IDS, description="days, the current one included, whose exposures count")
+    click_delay: float = Field(
+        60.0, ge=0, le=MOST_SECONDS, description="mean seconds from impression to click (exponential)"
+    )
+    label_wait: int = Field(900, ge=0, le=MOST_SECONDS, description="W, seconds after which a label is taken as final")
     label_flips: float = Field(0.0, ge=0, le=1, description="share of logged labels that are wrong; 0 is off")
     lost_clicks: float = Field(0.0, ge=0, le=1, description="share of clicks that are charged but not logged; 0 is off")
     duplicate_clicks: float = Field(0.0, ge=0, le=1, description="share of clicks sent, and charged, twice; 0 is off")

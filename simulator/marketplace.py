@@ -20,6 +20,8 @@ from simulator.plugins import Ranker, Retriever
 from simulator.ranking import handicapped, redesigned
 from simulator.records import (
     DAY,
+    MOST_IDS,
+    MOST_SECONDS,
     PAD,
     Clicks,
     Conversions,
@@ -41,12 +43,16 @@ from simulator.world import PLACEMENTS, World, eligible_at
 class CascadeConfig(Section):
     """The retrieve-then-rank cascade and its clock."""
 
-    candidates: int = Field(50, ge=1, description="K")
+    candidates: int = Field(50, ge=1, le=MOST_IDS, description="K")
     explore: float = Field(0.1, ge=0, lt=1, description="share of the K places for keyed uniform ads, in all arms")
     tick: int = Field(900, ge=1, le=DAY, description="seconds; training and charging happen at a tick's end")
-    sync: int = Field(1800, ge=1, description="seconds between publications")
-    ranker_noise: float = Field(0.0, ge=0, description="handicap: sd of keyed noise on the ranker's logit; 0 is off")
-    redesign_day: int = Field(0, ge=0, description="first day on which the ranker's hidden space is another; 0 is off")
+    sync: int = Field(1800, ge=1, le=MOST_SECONDS, description="seconds between publications")
+    ranker_noise: float = Field(
+        0.0, ge=0, le=100, description="handicap: sd of keyed noise on the ranker's logit; 0 is off"
+    )
+    redesign_day: int = Field(
+        0, ge=0, le=MOST_IDS, description="first day on which the ranker's hidden space is another; 0 is off"
+    )
 
 
 class MarketConfig(Section):
@@ -162,7 +168,7 @@ class Marketplace:
                 rows.append(served)
             end = min(int(start) + clock.tick, (day + 1) * DAY)
             self.budgets.steer(day_share(end - day * DAY))
-            self._learn(end)
+            self._learn(int(start), end)
             if on_tick is not None:
                 on_tick(int(last - first))
         log, ledger = concatenate([r[0] for r in rows]), concatenate([r[1] for r in rows])
@@ -264,13 +270,13 @@ class Marketplace:
             value = np.where(np.isnan(per_click), value, per_click)
         return value if bot is None else np.where(bot[log.user], 0.0, value)
 
-    def _learn(self, now: int) -> None:
-        """Steps 9 and 10: train on what matured, publish if due."""
+    def _learn(self, start: int, now: int) -> None:
+        """Steps 9 and 10 at the end of the tick [start, now): train on what matured, publish if due."""
         matured = self.queue.matured(now)
         if matured is not None:
             self.ranker.update(matured)
             self.retriever.update(matured)
-        if now % self.config.cascade.sync == 0:
+        if publishes(self.config.cascade, start, now):
             self.ranker.sync(now)
             self.retriever.sync(now)
 
@@ -290,6 +296,11 @@ def _feasible(world: World, config: MarketConfig) -> None:
         raise ValueError(f"demand.budget == {demand.budget.max()} at most, must pay for one click of some ad")
 
 
+def publishes(clock: CascadeConfig, start: int, end: int) -> bool:
+    """Whether a publication falls due in a tick (start, end]; a day's last tick may be shorter than the others."""
+    return end // clock.sync > start // clock.sync
+
+
 def learn_from_log(
     log: Impressions,
     learner: Retriever | Ranker,
@@ -307,14 +318,15 @@ def learn_from_log(
         on_tick: told the number of rows of each tick.
     """
     begin = day * DAY
-    ends = np.minimum(np.arange(begin, begin + DAY, config.tick) + config.tick, begin + DAY)
+    starts = np.arange(begin, begin + DAY, config.tick)
+    ends = np.minimum(starts + config.tick, begin + DAY)
     cuts = np.searchsorted(log.ready_at, np.concatenate([[begin], ends]), side="right")
     if day == 0:
         cuts[0] = 0
-    for end, first, last in zip(ends, cuts[:-1], cuts[1:], strict=True):
+    for start, end, first, last in zip(starts, ends, cuts[:-1], cuts[1:], strict=True):
         if last > first:
             learner.update(log[int(first) : int(last)])
-        if int(end) % config.sync == 0:
+        if publishes(config, int(start), int(end)):
             learner.sync(int(end))
         if on_tick is not None:
             on_tick(int(last - first))

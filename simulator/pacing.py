@@ -19,10 +19,10 @@ class PacingConfig(Section):
     method: Literal["none", "multiplier", "throttle"] = Field(
         "none", description="multiplier: bid less; throttle: take part in fewer auctions"
     )
-    gain: float = Field(3.0, ge=0, description="log pace per unit of error, the error in budgets")
-    integral: float = Field(1.0, ge=0, description="log pace per unit of error, summed over the ticks")
-    derivative: float = Field(1.0, ge=0, description="log pace per change of the error from tick to tick")
-    floor: float = Field(0.05, gt=0, le=1, description="least pace")
+    gain: float = Field(3.0, ge=0, le=1e6, description="log pace per unit of error, the error in budgets")
+    integral: float = Field(1.0, ge=0, le=1e6, description="log pace per unit of error, summed over the ticks")
+    derivative: float = Field(1.0, ge=0, le=1e6, description="log pace per change of the error from tick to tick")
+    floor: float = Field(0.05, ge=1e-6, le=1, description="least pace")
 
 
 class Budgets:
@@ -98,7 +98,7 @@ class Budgets:
         if c.method == "none":
             return
         error = share - np.divide(self.spent, self.daily, out=np.ones_like(self.daily), where=self.daily > 0)
-        least = np.log(c.floor)
+        least = float(np.log(c.floor))
         if c.integral:
             self._sum = np.clip(self._sum + error, least / c.integral, 0.0)
         log_pace = c.gain * error + c.integral * self._sum + c.derivative * (error - self._error)

@@ -24,6 +24,12 @@ Halves = npt.NDArray[np.float16]
 PAD = -1
 DAY = 86_400
 """Seconds in a day."""
+MOST_IDS = 2**31 - 1
+"""Ids are int32."""
+MOST_SLOTS = 64
+"""A log holds a slot in int8, and models keep a weight or a count for each of so many."""
+MOST_SECONDS = 2**40
+"""Times are int64 seconds; so long, 35,000 years, is added to them without a thought."""
 
 
 @dataclass(frozen=True, kw_only=True)

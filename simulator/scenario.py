@@ -2,54 +2,80 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from simulator.auction import AuctionConfig
-from simulator.config import Section, merged, overrides, validated
+from simulator.config import MOST_SEED, Section, merged, overrides, parsed, shown, validated
 from simulator.conversion import ConversionConfig
+from simulator.feasible import check
 from simulator.feedback import FeedbackConfig
 from simulator.marketplace import CascadeConfig, MarketConfig
 from simulator.pacing import PacingConfig
 from simulator.plugins import nearest
+from simulator.records import MOST_IDS
 from simulator.traffic import TrafficConfig
 from simulator.world import WorldConfig
 
 DEFAULT = "quickstart"
+MOST_DAYS = 36_500
+MOST_WORLDS = 10_000
+MOST_LETTERS = 64
+"""Of a scenario's name, which is part of folders' names."""
+
+
+def _as_a_name(text: str) -> str:
+    """A name that is a file's name on every system and shows on every terminal."""
+    plain = text.isprintable() and not set(text) & set('/\\:*?"<>|')
+    if not (plain and text == text.strip() and 0 < len(text) <= MOST_LETTERS and text[0] not in ".-"):
+        raise ValueError(
+            f"must be 1 to {MOST_LETTERS} letters that a folder's name may have, without / and not begun by . or -"
+        )
+    return text
+
+
+def _as_prose(text: str) -> str:
+    """Text without what a terminal would obey."""
+    if not "".join(text.split()).isprintable():
+        raise ValueError("must be text without control characters")
+    return text
 
 
 class LoggingConfig(Section):
     """The cascade that makes the burn-in log: popularity with exploration, and a ranker. None of the compared arms."""
 
-    temperature: float = Field(1.0, ge=0, description="of the Gumbel noise on log(rate x bid)")
-    pool: int = Field(100, ge=1, description="keyed proposals per request that compete for the K places")
+    temperature: float = Field(1.0, ge=0, le=1e6, description="of the Gumbel noise on log(rate x bid)")
+    pool: int = Field(100, ge=1, le=MOST_IDS, description="keyed proposals per request that compete for the K places")
 
 
 class RunConfig(Section):
     """Length and number of the worlds of a study, and the samples that its measures use."""
 
-    burn_in: int = Field(20, ge=1, description="days")
-    days: int = Field(6, ge=1, description="days of the test, after the arms part")
-    worlds: int = Field(5, ge=1, description="twin worlds, the unit of every interval")
-    seed: int = Field(1, ge=0, description="worlds are seed, seed + 1, ...")
-    panel: int = Field(300, ge=1, description="requests of the daily panel")
-    evaluation: int = Field(1000, ge=1, description="requests of the final evaluation")
-    tau: int = Field(200, ge=1, description="of these, requests with the evaluation ranker's order of all ads")
-    ladder_worlds: int = Field(3, ge=0, description="worlds in which `ab` also runs the bare tower; 0: none")
-    ladder_days: int = Field(3, ge=1, description="first test days that the ladder compares")
-    latency: int = Field(1000, ge=1, description="timed single requests per arm")
+    burn_in: int = Field(20, ge=1, le=MOST_DAYS, description="days")
+    days: int = Field(6, ge=1, le=MOST_DAYS, description="days of the test, after the arms part")
+    worlds: int = Field(5, ge=1, le=MOST_WORLDS, description="twin worlds, the unit of every interval")
+    seed: int = Field(1, ge=0, le=MOST_SEED - MOST_WORLDS, description="worlds are seed, seed + 1, ...")
+    panel: int = Field(300, ge=1, le=MOST_IDS, description="requests of the daily panel")
+    evaluation: int = Field(1000, ge=1, le=MOST_IDS, description="requests of the final evaluation")
+    tau: int = Field(
+        200, ge=1, le=MOST_IDS, description="of these, requests with the evaluation ranker's order of all ads"
+    )
+    ladder_worlds: int = Field(
+        3, ge=0, le=MOST_WORLDS, description="worlds in which `ab` also runs the bare tower; 0: none"
+    )
+    ladder_days: int = Field(3, ge=1, le=MOST_DAYS, description="first test days that the ladder compares")
+    latency: int = Field(1000, ge=1, le=MOST_IDS, description="timed single requests per arm")
 
 
 class Scenario(Section):
     """Everything that a run depends on, but for the arms."""
 
-    name: str
-    about: str = ""
+    name: Annotated[str, AfterValidator(_as_a_name)]
+    about: Annotated[str, AfterValidator(_as_prose)] = ""
     world: WorldConfig = WorldConfig()
     traffic: TrafficConfig = TrafficConfig()
     auction: AuctionConfig = AuctionConfig()
@@ -100,48 +126,33 @@ def load(name: str, *, small: bool = False, sets: Sequence[str] = ()) -> Scenari
     Raises:
         ValueError: one line: unknown name (with the nearest), key or value.
     """
-    if name.endswith(".toml"):
-        if not Path(name).is_file():
-            raise ValueError(f"scenario == '{name}', must be a readable file")
-        try:
-            text, label = Path(name).read_text(encoding="utf-8"), Path(name).stem
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"scenario '{name}': {error}") from None
-    elif name in names():
-        text, label = resources.files("simulator.scenarios").joinpath(f"{name}.toml").read_text("utf-8"), name
-    else:
-        raise ValueError(f"scenario == '{name}', must be one that exists{nearest(name, names())}")
-    try:
-        values: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"scenario '{name}': {error}") from None
+    text, label = _read(name)
+    values = parsed(text, f"scenario {shown(name)}")
     smaller = values.pop("small", {})
     if not isinstance(smaller, dict):
-        raise ValueError(f"scenario '{name}': small == {smaller!r}, must be a table")
+        raise ValueError(f"scenario {shown(name)}: small == {shown(smaller)}, must be a table")
     if small:
         values = merged(values, smaller)
     values = merged(values, overrides(sets))
-    scenario = validated(Scenario, {"name": label} | values, f"scenario '{label}'")
-    _feasible(scenario)
+    scenario = validated(Scenario, {"name": label} | values, f"scenario {shown(label)}")
+    check(scenario)
     return scenario
 
 
-def _feasible(s: Scenario) -> None:
-    """Refuse a market that cannot run, before anything runs."""
-    if s.cascade.candidates > s.world.ads:
-        raise ValueError(f"cascade.candidates == {s.cascade.candidates}, must be at most world.ads == {s.world.ads}")
-    if s.auction.slots > s.cascade.candidates:
-        raise ValueError(
-            f"auction.slots == {s.auction.slots}, must be at most cascade.candidates == {s.cascade.candidates}"
-        )
-    if s.cascade.sync % s.cascade.tick:
-        raise ValueError(f"cascade.sync == {s.cascade.sync}, must be a multiple of cascade.tick == {s.cascade.tick}")
-    if s.world.new_ads == 1:
-        raise ValueError("world.new_ads == 1.0, must be below 1: no ad would be there when the run begins")
-    if s.world.new_users == 1:
-        raise ValueError("world.new_users == 1.0, must be below 1: no user would be there when the run begins")
-    if s.world.ocpc_share and not s.world.conversion_rate:
-        raise ValueError(f"world.ocpc_share == {s.world.ocpc_share}, must be 0 while world.conversion_rate == 0")
-    last = s.run.burn_in + s.run.days
-    if s.cascade.redesign_day >= last:
-        raise ValueError(f"cascade.redesign_day == {s.cascade.redesign_day}, must be below the run's {last} days")
+def _read(name: str) -> tuple[str, str]:
+    """Text and label of a scenario by its name or path."""
+    if name in names():
+        return resources.files("simulator.scenarios").joinpath(f"{name}.toml").read_text("utf-8"), name
+    if not name.endswith(".toml"):
+        hint = "; a path must end in .toml" if "/" in name or "." in name else nearest(name, names())
+        raise ValueError(f"scenario == {shown(name)}, must be one that exists{hint}")
+    path = Path(name)
+    try:
+        if not path.is_file():
+            raise ValueError(f"scenario == {shown(name)}, must be a readable file")
+        # Windows' editors put a mark at the front, which is no TOML.
+        return path.read_text(encoding="utf-8-sig"), path.stem
+    except UnicodeDecodeError as error:
+        raise ValueError(f"scenario {shown(name)}: {error}, must be a text file in UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"scenario {shown(name)}: {error.strerror or error}") from None

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from simulator.config import Section
 from simulator.keyed_random import integers, uniforms
-from simulator.records import DAY, Requests
+from simulator.records import DAY, MOST_IDS, Requests
 
 HOUR_PROFILE = (
     0.0365, 0.0228, 0.0148, 0.0094, 0.0078, 0.0098, 0.0177, 0.0266, 0.0338, 0.0402, 0.0460, 0.0515,
@@ -30,7 +30,7 @@ def day_share(second: float) -> float:
 class TrafficConfig(Section):
     """Dials of the traffic."""
 
-    requests_per_day: int = Field(10_000, ge=1, description="the same on every day")
+    requests_per_day: int = Field(10_000, ge=1, le=MOST_IDS, description="the same on every day")
     session_share: float = Field(0.3, ge=0, lt=1, description="share of requests that go on with an earlier session")
 
 

@@ -19,6 +19,7 @@ from reports.studies.summary import summarise
 from reports.studies.twins import compute_missing, facts_of, trained
 from reports.verdict import rule
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.feasible import check, check_worlds, worlds_of
 from simulator.scenario import Scenario
 from simulator.world import build
 
@@ -75,7 +76,7 @@ class Cells:
 def cells_of(plan: Plan) -> Cells:
     """The cells that a plan needs."""
     run = plan.scenario.run
-    seeds = range(run.seed, run.seed + run.worlds)
+    seeds = worlds_of(plan.scenario)
     # An A/A run computes both sides: the second one is a cell of its own.
     again = "again" if plan.control == plan.treatment else ""
     climbs = plan.control == COUNTERS and plan.treatment.startswith(f"{COUNTERS}+")
@@ -112,6 +113,8 @@ def run_ab(
     begin = time.perf_counter()
     for spelling in (plan.control, plan.treatment):
         parse(spelling)
+    check(plan.scenario)
+    check_worlds(plan.scenario, worlds_of(plan.scenario))
     root = out or plan.default_out()
     with RunDirectory.alone(root, manifest_of(plan)) as run:
         cells = cells_of(plan)
@@ -129,8 +132,7 @@ def run_ab(
 
 def manifest_of(plan: Plan) -> dict[str, Any]:
     """What the run is: identity, and the rule of the verdict as fixed before the run."""
-    run = plan.scenario.run
-    seeds = range(run.seed, run.seed + run.worlds)
+    seeds = worlds_of(plan.scenario)
     return manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small, rule=rule())
 
 

@@ -33,7 +33,9 @@ from reports.studies.mechanisms import claim_word
 from reports.studies.summary import Facts, compare, learning
 from reports.studies.twins import compute_missing, facts_of, trained
 from reports.studies.workers import one_thread
+from simulator import feasible
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.feasible import worlds_of
 from simulator.records import take
 from simulator.scenario import Scenario
 from simulator.world import build
@@ -125,13 +127,11 @@ def check(plan: Plan) -> None:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"scenarios == {names}, must name one or more, each once")
     for s in plan.scenarios:
-        both = set(plan.chosen_on()) & set(_fresh(s))
+        both = set(plan.chosen_on()) & set(worlds_of(s))
         if both:
             raise ValueError(f"choosing seeds hold {min(both)}, a fresh world of {s.name}: must be others")
-
-
-def _fresh(s: Scenario) -> range:
-    return range(s.run.seed, s.run.seed + s.run.worlds)
+        feasible.check(s)
+        feasible.check_worlds(s, [*plan.chosen_on(), *worlds_of(s)])
 
 
 def run_ablation(
@@ -151,7 +151,7 @@ def run_ablation(
     """
     check(plan)
     root = out or plan.default_out()
-    seeds = _fresh(plan.scenarios[0])
+    seeds = worlds_of(plan.scenarios[0])
     with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)):
         found, timed = {}, {}
         for scenario in plan.scenarios:
@@ -182,7 +182,7 @@ def _scenario(
     home.parent.mkdir(parents=True, exist_ok=True)
     given = settings_of(s.name, plan.settings)
     identity = {"kind": "ablation of one scenario", "settings": given, "config": s.model_dump(mode="json")} | made_by()
-    run = RunDirectory(home, manifest(identity, command=plan.command, seeds=_fresh(s)))
+    run = RunDirectory(home, manifest(identity, command=plan.command, seeds=worlds_of(s)))
     tasks: dict[Cell, Task] = {}
     sides: dict[str, dict[str, list[Cell]]] = {}
     a_a = Cell(world=s.run.seed, name=A_A, days=1, variant=BASE)
@@ -194,14 +194,14 @@ def _scenario(
         )  # fmt: skip
         return cell
 
-    for side, worlds in (("choosing", plan.chosen_on()), ("fresh", _fresh(s))):
+    for side, worlds in (("choosing", plan.chosen_on()), ("fresh", worlds_of(s))):
         for w in worlds:
             add(Cell(world=w, name=BURN_IN))
             for arm in cells():
                 keep = side == "fresh" and w == s.run.seed
                 cell = add(Cell(world=w, name=arm, days=s.run.days), full=side == "fresh", keep_state=keep)
                 sides.setdefault(side, {}).setdefault(arm, []).append(cell)
-    bare = [add(Cell(world=w, name=BARE, days=s.run.days), full=False) for w in _fresh(s)]
+    bare = [add(Cell(world=w, name=BARE, days=s.run.days), full=False) for w in worlds_of(s)]
     add(a_a)
     compute_missing(run, s, tasks, jobs=jobs, quiet=quiet, engine=engine)
     facts = {side: {arm: facts_of(run, mine) for arm, mine in arms.items()} for side, arms in sides.items()}

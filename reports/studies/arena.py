@@ -31,6 +31,7 @@ from reports.studies.mechanisms import claim_word
 from reports.studies.summary import Facts, compare, curve, learning
 from reports.studies.twins import compute_missing, facts_of, trained
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.feasible import check, check_worlds, worlds_of
 from simulator.scenario import Scenario
 from simulator.world import build
 
@@ -128,7 +129,7 @@ class Cells:
 def cells_of(plan: Plan) -> Cells:
     """The cells that a plan needs."""
     run = plan.scenario.run
-    seeds = range(run.seed, run.seed + run.worlds)
+    seeds = worlds_of(plan.scenario)
     return Cells(
         burn_in=[Cell(world=w, name=BURN_IN) for w in seeds],
         arms={arm: [Cell(world=w, name=arm, days=run.days) for w in seeds] for arm in plan.arms},
@@ -156,9 +157,10 @@ def run_arena(
     """
     begin = time.perf_counter()
     _check(plan.arms)
-    run_ = plan.scenario.run
+    seeds = worlds_of(plan.scenario)
+    check(plan.scenario)
+    check_worlds(plan.scenario, seeds)
     root = out or plan.default_out()
-    seeds = range(run_.seed, run_.seed + run_.worlds)
     written = manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)
     with RunDirectory.alone(root, written) as run:
         cells = cells_of(plan)

@@ -26,7 +26,7 @@ from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, wri
 from simulator.guard import GuardedRanker, GuardedRetriever
 from simulator.keyed_random import subseed
 from simulator.log import read_parquet, write_parquet
-from simulator.marketplace import CascadeConfig, Day, Marketplace, learn_from_log
+from simulator.marketplace import CascadeConfig, Day, Marketplace, learn_from_log, publishes
 from simulator.plugins import Ranker, Retriever
 from simulator.records import DAY, PAD, Impressions, Ledger, Requests, concatenate
 from simulator.retrieval import OracleRetriever, PopularityRetriever, RandomRetriever
@@ -313,7 +313,7 @@ def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
             hidden.append(ranked.hidden[:, 0].astype(np.float16))
         if ready[i + 1] > ready[i]:
             ranker.update(log[int(ready[i]) : int(ready[i + 1])])
-        if int(end) % s.cascade.sync == 0:
+        if publishes(s.cascade, int(starts[i]), int(end)):
             ranker.sync(int(end))
     return replace(log, pctr=pctr, hidden=np.concatenate(hidden))
 

@@ -23,15 +23,19 @@ from reports.estimators import SRM_ALARM, quality
 from reports.rounding import spread_of
 from reports.statistics import paired_lift
 from reports.studies.engines import Dask
+from reports.studies.levels import apart
 from reports.studies.live import LabTask, Live, compute, ticks
 from reports.studies.looks import guarded, judged
 from reports.studies.manifests import made_by, manifest
 from reports.studies.twins import facts_of
 from reports.studies.workers import compute_all
+from simulator import feasible
+from simulator.config import validated
 from simulator.designs import LIVE, Assignment, DesignConfig
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.scenario import Scenario
 from simulator.training_rows import Training
+from simulator.world import WorldConfig
 
 Facts = Mapping[str, Any]
 Meter = Literal["interference", "contamination"]
@@ -100,8 +104,7 @@ class Plan:
     @property
     def seeds(self) -> range:
         """The worlds."""
-        run = self.scenario.run
-        return range(run.seed, run.seed + run.worlds)
+        return feasible.worlds_of(self.scenario)
 
 
 def run_lab(
@@ -155,14 +158,24 @@ def check(plan: Plan) -> None:
     """Refuse what cannot run, before anything does."""
     for spelling in {*plan.interference, *plan.contamination}:
         parse(spelling)
-    for name, values, least in (("tightness", plan.tightness, 0.0), ("shares", plan.shares, 0.0)):
-        if not values or not all(value > least for value in values) or len(set(values)) < len(values):
+    for name, values in (("tightness", plan.tightness), ("shares", plan.shares)):
+        if not values or not all(0 < value < np.inf for value in values) or len(set(values)) < len(values):
             raise ValueError(f"{name} == {list(values)}, must be different numbers above 0")
+        apart(name, values)
     if not all(share < 1 for share in plan.shares):
         raise ValueError(f"shares == {list(plan.shares)}, must be below 1: both arms need traffic")
     nobody = np.zeros(1, dtype=np.int32)
     for live in _lives(plan, "interference"):
         Assignment(seed=0, design=live.design, campaign=nobody)
+    for scenario in dict.fromkeys(at_level(plan.scenario, clicks) for clicks in plan.tightness):
+        feasible.check(scenario)
+        feasible.check_worlds(scenario, plan.seeds)
+
+
+def at_level(scenario: Scenario, clicks: float) -> Scenario:
+    """The scenario with one level of the meter."""
+    world = scenario.world.model_dump() | {"budget_clicks": clicks}
+    return scenario.model_copy(update={"world": validated(WorldConfig, world, "tightness")})
 
 
 def _lives(plan: Plan, meter: Meter) -> tuple[Live, ...]:
@@ -183,12 +196,11 @@ def tasks_of(plan: Plan, root: Path) -> dict[Cell, LabTask]:
     for meter in plan.meters:
         arms = plan.interference if meter == "interference" else plan.contamination
         for clicks in plan.tightness if meter == "interference" else plan.tightness[:1]:
-            world = plan.scenario.world.model_copy(update={"budget_clicks": clicks})
             for seed in plan.seeds:
                 cell = Cell(world=seed, name=meter, variant=f"{clicks:g}")
                 found[cell] = LabTask(
                     cell=cell,
-                    scenario=plan.scenario.model_copy(update={"world": world}),
+                    scenario=at_level(plan.scenario, clicks),
                     control=arms[0],
                     treatment=arms[1],
                     true_ranker=meter == "interference",

@@ -23,7 +23,8 @@ from reports.studies.search import Point, Space, search
 from reports.studies.tune import described, spelled
 from reports.studies.tuning import NIGHTS, burn_in_log
 from reports.studies.workers import Progress, compute_all, one_thread
-from simulator.config import Section
+from simulator import feasible
+from simulator.config import MOST_SEED, Section
 from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, write_json
 from simulator.log import read_parquet, write_parquet
 from simulator.marketplace import learn_from_log
@@ -66,7 +67,7 @@ class MarketTuneConfig(Section):
     scenario: Scenario
     models: tuple[str, ...] = Field(default=RIVALS, min_length=1)
     budget: int = Field(default=8, ge=1)
-    seed: int = 902
+    seed: int = Field(default=902, ge=0, le=MOST_SEED)
     days: int = Field(default=5, ge=1)
 
     @property
@@ -116,6 +117,8 @@ def run(
     for model in config.models:
         if arms.parse(model).ranker != arms.DEFAULT_RANKER:
             raise ValueError(f"model == '{model}', must be an arm on the burn-in's ranker, {arms.DEFAULT_RANKER}")
+    feasible.check(config.shortened)
+    feasible.check_worlds(config.shortened, [config.seed])
     identity = {"kind": "market-tune", "config": config.model_dump(mode="json"), **made_by()}
     with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed])) as directory:
         log = Cell(world=config.seed, name=LOG)

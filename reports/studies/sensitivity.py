@@ -18,10 +18,12 @@ from reports.arms import parse
 from reports.studies.cells import BURN_IN, Task
 from reports.studies.engines import Dask
 from reports.studies.evaluation import equal_revenue_k
+from reports.studies.levels import apart
 from reports.studies.manifests import made_by, manifest
 from reports.studies.summary import Facts, compare, curve
 from reports.studies.twins import compute_missing, facts_of
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.feasible import check_worlds, worlds_of
 from simulator.plugins import nearest
 from simulator.scenario import Scenario, load
 
@@ -98,6 +100,11 @@ class Plan:
         text = f"{int(value)}" if self.dial in WHOLE else f"{float(value)!r}"
         return load(self.scenario, small=self.small, sets=[*self.sets, f"{dial.key}={text}"])
 
+    @property
+    def seeds(self) -> range:
+        """The worlds."""
+        return worlds_of(self.base())
+
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run."""
         return {
@@ -119,6 +126,9 @@ def check(plan: Plan) -> dict[float, Scenario]:
     """Every level's scenario, or one line about what cannot run, before anything does."""
     if plan.dial not in DIALS:
         raise ValueError(f"dial == '{plan.dial}', must be one that is known{nearest(plan.dial, DIALS)}")
+    if not all(np.isfinite(plan.values)):
+        raise ValueError(f"values == {list(plan.values)}, must be finite numbers")
+    apart("values", plan.values)
     places = [DIALS[plan.dial].x(level) for level in plan.values]
     if len(places) < 2 or not (np.diff(places) > 0).all():
         raise ValueError(f"values == {list(plan.values)}, must be two or more levels, mildest first")
@@ -128,7 +138,10 @@ def check(plan: Plan) -> dict[float, Scenario]:
         parse(spelling)
     if plan.control == plan.treatment:
         raise ValueError(f"treatment == '{plan.treatment}', must differ from the control")
-    return {level: plan.at(level) for level in plan.values}
+    levels = {level: plan.at(level) for level in plan.values}
+    for scenario in levels.values():
+        check_worlds(scenario, plan.seeds)
+    return levels
 
 
 def run_sensitivity(
@@ -141,9 +154,8 @@ def run_sensitivity(
     """
     levels = check(plan)
     root = out or plan.default_out()
-    run = plan.base().run
-    seeds = range(run.seed, run.seed + run.worlds)
-    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)):
+    made = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, small=plan.small)
+    with RunDirectory.alone(root, made):
         found = [
             _level(plan, scenario, root / "levels" / f"{level:g}", jobs, quiet, engine)
             for level, scenario in levels.items()
@@ -158,7 +170,7 @@ def _level(
     plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool, engine: Dask | None
 ) -> tuple[Sequence[Facts], Sequence[Facts]]:
     """The control's and the treatment's facts in every world at one level."""
-    days, seeds = scenario.run.days, range(scenario.run.seed, scenario.run.seed + scenario.run.worlds)
+    days, seeds = scenario.run.days, worlds_of(scenario)
     identity = {"kind": "level", "arms": [plan.control, plan.treatment], "config": scenario.model_dump(mode="json")}
     identity |= made_by()
     root.parent.mkdir(parents=True, exist_ok=True)

@@ -406,7 +406,7 @@ def summarise(
         },
         "k_sweep": {name: sweep(facts, a, scenario.cascade.candidates) for name, facts in named.items()},
         "k_saved": k_saved(scenario, a, b),
-        "ladder": ladder(rungs, run.ladder_days) if rungs else None,
+        "ladder": ladder(rungs, min(run.ladder_days, run.days)) if rungs else None,
         "references": reference_rows(a) if "references" in a[0] else None,
         "cost": {name: facts[0]["cost"] for name, facts in named.items() if facts[0]["cost"]},
         "burn_in": {

@@ -103,6 +103,13 @@ class Truth:
         return np.asarray(rate if self.bot is None else np.where(self.bot[users], 0.0, rate))
 
 
+def arrivals(c: WorldConfig, seed: int, days: int) -> npt.NDArray[np.int64]:
+    """int64 [U]: second in which each user arrives; 0 for those who are there from the start."""
+    U = np.arange(c.users)
+    late = uniforms(seed, "user arrives late", U) < c.new_users
+    return np.where(late, uniforms(seed, "user arrival", U) * days * DAY, 0).astype(np.int64)
+
+
 def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:
     """The truth of a seed over ``days`` days."""
     U, A = np.arange(c.users), np.arange(c.ads)
@@ -136,8 +143,6 @@ def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:
     bot = uniforms(seed, "is a bot", U) < c.bots if c.bots else None
     activity = np.exp(c.activity_sd * normals(seed, "activity", U))
     price = normals(seed, "price level", A).astype(np.float32)
-    arrives = uniforms(seed, "user arrives late", U) < c.new_users
-    arrival = np.where(arrives, uniforms(seed, "user arrival", U) * days * DAY, 0).astype(np.int64)
     return Truth(
         theta=theta,
         phi=phi.astype(np.float32),
@@ -153,7 +158,7 @@ def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:
         base=c.base_logit,
         gamma=float(low / np.sqrt(LATENT)),
         activity=activity if bot is None else np.where(bot, c.bot_activity * activity, activity),
-        arrival=arrival,
+        arrival=arrivals(c, seed, days),
         buying=buying_of(c, seed, segment, category, price) if c.conversion_rate else None,
         bot=bot,
         bot_logit=float(logit(c.bot_rate)),
