@@ -6,6 +6,7 @@ git of ours is started here, without them.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = "cs3-bench"
+PACKAGES = ("simulator", "baselines", "cs3", "reports")
 HOME = Path(__file__).parents[1]
 """The folder of the packages that run this."""
 OF_A_REPOSITORY = frozenset({
@@ -99,10 +101,28 @@ def commit(root: Path, timeout: float | None = None) -> tuple[str | None, bool]:
 
 
 def revision(home: Path = HOME) -> dict[str, Any]:
-    """``commit`` and ``dirty`` of the checkout that the packages run from; both None if they run from none."""
-    try:
-        if is_ours(home) and checkout(home, PATIENCE) == home.resolve():
-            return dict(zip(("commit", "dirty"), commit(home, PATIENCE), strict=True))
-    except (OSError, subprocess.TimeoutExpired):
-        pass
-    return {"commit": None, "dirty": None}
+    """``commit`` and ``dirty`` of the checkout that the packages run from; both None if they run from none.
+
+    Packages that were installed into a virtual environment within a checkout are of its commit if they equal it.
+    """
+    found: tuple[str | None, bool | None] = None, None
+    with suppress(OSError, subprocess.TimeoutExpired):
+        root = checkout(home, PATIENCE)
+        if root == home.resolve():
+            found = commit(root, PATIENCE)
+        elif root is not None and holds(home, root):
+            found = commit(root, PATIENCE)[0], False
+    return dict(zip(("commit", "dirty"), found, strict=True))
+
+
+def holds(home: Path, root: Path) -> bool:
+    """Whether the packages in a folder are, to the byte, those of a checkout's commit."""
+    listed = git(root, "ls-tree", "-r", "-z", "HEAD", "--", *PACKAGES, timeout=PATIENCE).stdout.split("\0")
+    blobs = [line.split(maxsplit=3)[2:] for line in listed if line.endswith(".py")]
+    return bool(blobs) and all((home / path).is_file() and blob == blob_of(home / path) for blob, path in blobs)
+
+
+def blob_of(file: Path) -> str:
+    """The name that git gives to a file's content."""
+    content = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

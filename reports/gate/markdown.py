@@ -27,7 +27,7 @@ def micros(seconds: float) -> str:
 
 def rare(share: float) -> str:
     """A share that is hoped to be small; what resampling cannot tell from nothing is not told."""
-    return "under 0.01 %" if share < 1e-4 else f"{100 * share:.2g} %"
+    return "under 0.01 %" if share < 1e-4 else f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
 def order(results: Record) -> list[Record]:

@@ -74,7 +74,7 @@ def head_tree(root: Path) -> Iterator[Tree]:
     """The packages of a folder as they are, committed or not."""
     with tempfile.TemporaryDirectory(prefix="gate-head-") as folder:
         path = _runnable(root, Path(folder)) if (root / "pyproject.toml").is_file() else (root,)
-        at, dirty = commit(root) if shutil.which("git") and checkout(root) else (None, False)
+        at, dirty = commit(root) if shutil.which("git") and checkout(root) == root.resolve() else (None, False)
         yield Tree(name="head", path=path, commit=at, dirty=dirty, suite=suite_of(root))
 
 
@@ -113,8 +113,8 @@ def _checkout(root: Path) -> Path:
     """The checkout itself, or one line that says where to stand or what to install."""
     if shutil.which("git") is None:
         raise ValueError(f"git == not found, must be installed to build --base{OTHERWISE}")
-    found = checkout(root)
-    if found is None:
+    # Packages in a virtual environment within a clone are not that clone.
+    if checkout(root) != root.resolve():
         here = current_folder()
         said = _first_line(git(here, "rev-parse", "--show-toplevel").stderr)
         why = f" ({said})" if said and "not a git repository" not in said else ""
@@ -122,7 +122,7 @@ def _checkout(root: Path) -> Path:
             f"{here}: must be in a git repository of {PROJECT} to build --base: clone it and stand in the clone{why}"
             f"{OTHERWISE}"
         )
-    return found
+    return root
 
 
 def _lacks(ref: str, home: Path) -> str:

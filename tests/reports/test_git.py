@@ -80,6 +80,17 @@ class TestRevision:
     def test_installed_below_somebodys_repository_it_is_not_their_commit(self, theirs):
         assert revision(theirs / "venv" / "site-packages") == {"commit": None, "dirty": None}
 
+    def test_installed_within_the_checkout_it_is_the_commit_if_the_files_are(self, ours):
+        packages = ours / "venv" / "site-packages"
+        shutil.copytree(ours / "reports", packages / "reports")
+        assert revision(packages) == {"commit": run_git(ours, "rev-parse", "HEAD").strip(), "dirty": False}
+        (ours / "reports" / "gate" / "a.py").write_text("a = 2\n")
+        assert revision(packages)["commit"] == run_git(ours, "rev-parse", "HEAD").strip()
+        run_git(ours, "commit", "--quiet", "-a", "-m", "moved on")
+        assert revision(packages) == {"commit": None, "dirty": None}
+        (packages / "reports" / "gate" / "a.py").unlink()
+        assert revision(packages) == {"commit": None, "dirty": None}
+
     def test_no_git(self, ours, monkeypatch, tmp_path):
         monkeypatch.setenv("PATH", str(tmp_path))
         assert revision(ours) == {"commit": None, "dirty": None}

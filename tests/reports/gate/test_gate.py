@@ -157,6 +157,13 @@ class TestWhereToStand:
             "clone it and stand in the clone; or give --base-python\n"
         )
 
+    def test_packages_in_an_environment_within_a_clone_are_not_that_clone(self, repository):
+        said = r": must be in a git repository of cs3-bench"
+        with pytest.raises(ValueError, match=said), base_tree("quick", repository / "reports"):
+            pass
+        with head_tree(repository / "reports") as head:
+            assert (head.commit, head.dirty) == (None, False)
+
     def test_in_a_folder_that_is_gone(self, stand, tmp_path):
         (tmp_path / "gone").mkdir()
         stand(tmp_path / "gone")
