@@ -29,6 +29,7 @@ def with_engine(command: Callable[..., None]) -> Callable[..., None]:
             from reports.studies.engines import Dask
 
             found = Dask(address=address)
+            found.ready()
         command(engine=found, **options)
 
     return asked

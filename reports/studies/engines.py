@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reports.studies.schedulers import answering, distributed
+
 PATIENCE = 5
-"""Seconds to wait for a scheduler, and as many for its first worker."""
+"""Seconds to wait for a scheduler's first worker, and for its goodbye."""
 
 _one_cell = threading.Lock()
 
@@ -30,6 +32,14 @@ class Dask:
 
     address: str
 
+    def ready(self) -> None:
+        """Ask the scheduler who it is, before anything runs.
+
+        Raises:
+            ValueError: one line, if dask is not installed, or no scheduler answers within a second or two.
+        """
+        answering(self.address)
+
     @contextmanager
     def submitting(self, root: Path) -> Iterator[Callable[..., Future[Any]]]:
         """``submit(compute, *arguments)``, which computes on some worker.
@@ -43,44 +53,50 @@ class Dask:
         """
         from reports.studies.manifests import made_by
 
-        distributed = _distributed()
+        self.ready()
         given = (str((root / "manifest.json").absolute()), made_by())
-        with self._client(distributed) as client:
+        with self._client() as client:
             pool = client.get_executor(pure=False)
             try:
                 yield lambda compute, *arguments: pool.submit(on_worker, compute, arguments, *given)
-            except distributed.KilledWorker as error:
+            except distributed().KilledWorker as error:
                 n = error.allowed_failures + 1
                 raise ValueError(f"--address {self.address}: {n} workers died on one cell, out of memory?") from None
             except CancelledError:
-                raise ValueError(
-                    f"--address {self.address}: lost the scheduler; the same command resumes the run"
-                ) from None
+                raise self._lost() from None
             finally:
                 pool.shutdown(wait=False)
 
     @contextmanager
-    def _client(self, distributed: Any) -> Iterator[Any]:
+    def _client(self) -> Iterator[Any]:
         """A connection with at least one worker behind it, each of which computes one cell at a time."""
         try:
-            client = distributed.Client(self.address, timeout=PATIENCE, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
-            said = str(error).splitlines()[0]
-            raise ValueError(f"--address {self.address}: no dask scheduler answers ({said})") from None
+            client = distributed().Client(self.address, timeout=PATIENCE, set_as_default=False)
+        except Exception as error:
+            raise ValueError(f"--address {self.address}: no dask scheduler answers ({error})") from None
         try:
-            try:
-                client.wait_for_workers(1, timeout=PATIENCE)
-            except TimeoutError:
-                raise ValueError(f"--address {self.address}: the scheduler has no workers") from None
-            for name, worker in client.scheduler_info(n_workers=-1)["workers"].items():
-                if worker["nthreads"] != 1:
-                    raise ValueError(
-                        f"worker {name}: nthreads == {worker['nthreads']}, must be 1, "
-                        "start it with: dask worker --nthreads 1"
-                    )
+            self._check(client)
             yield client
         finally:
             client.close(timeout=PATIENCE)
+
+    def _check(self, client: Any) -> None:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+            workers = client.scheduler_info(n_workers=-1)["workers"]
+        except TimeoutError:
+            raise ValueError(f"--address {self.address}: the scheduler has no workers") from None
+        except OSError:
+            raise self._lost() from None
+        for name, worker in workers.items():
+            if worker["nthreads"] != 1:
+                raise ValueError(
+                    f"worker {name}: nthreads == {worker['nthreads']}, must be 1, "
+                    "start it with: dask worker --nthreads 1"
+                )
+
+    def _lost(self) -> ValueError:
+        return ValueError(f"--address {self.address}: lost the scheduler; the same command resumes the run")
 
 
 def on_worker(compute: Callable[..., Any], arguments: tuple[Any, ...], manifest: str, made: dict[str, Any]) -> Any:
@@ -98,14 +114,6 @@ def on_worker(compute: Callable[..., Any], arguments: tuple[Any, ...], manifest:
     # Threads of one process would set each other's number of threads.
     with _one_cell:
         return compute(*arguments)
-
-
-def _distributed() -> Any:
-    try:
-        import distributed
-    except ImportError:
-        raise ValueError("--engine dask: it is not installed, run: pip install 'cs3-bench[dask]'") from None
-    return distributed
 
 
 __all__ = ["Dask", "on_worker"]

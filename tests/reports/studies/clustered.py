@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +33,37 @@ def cluster(workers: int = 2, threads: int = 1) -> Iterator[Any]:
         silence_logs=50,
     ) as found:
         yield found
+
+
+@contextmanager
+def scheduler() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler with one worker, each a process of its own as a user starts it: address and the scheduler's."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    shared = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    said = {"env": shared, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    port = address.rpartition(":")[2]
+    python = [sys.executable, "-m"]
+    start = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"]
+    join = ["distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    with subprocess.Popen([*python, *start], **said) as one, subprocess.Popen([*python, *join], **said) as other:
+        try:
+            _wait_for(int(port))
+            yield address, one
+        finally:
+            other.kill()
+            one.kill()
+
+
+def _wait_for(port: int) -> None:
+    limit = time.monotonic() + 60
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert time.monotonic() < limit
+            time.sleep(0.05)
 
 
 def leave(cell: Cell, root: str, cells: int) -> int:
