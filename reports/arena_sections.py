@@ -209,24 +209,32 @@ def learned(results: Record) -> Section:
         cells: list[str | Cell] = [arm]
         for key in ("recall", "logloss"):
             plateau = (one.get("plateau") or {}).get(key)
-            rising = bool(plateau and plateau["rising"])
-            told = (
-                "n/a"
-                if plateau is None
-                else f"{wording.percent(plateau['change'])}{', still improving' if rising else ''}"
-            )
-            cells.append(Cell(text=told, tone="warn" if rising else ""))
-        step = (one.get("seam") or {}).get("recall")
-        cells.append(wording.percent(step["change"]) if step else wording.MISSING)
-        rows.append(cells)
+            cells.append(_moving(plateau))
+        rows.append([*cells, _since(one.get("seam") or {})])
     return Section(
         key="learned",
         title="Have they finished learning?",
         caption="Change of the nightly panel's recall and log loss from the quarter before the last to the last, of "
         "burn-in or of test; the seam: change of recall from the burn-in's end to the test, when an arm begins to "
-        "learn from its own log.",
+        "learn from its own log; that of log loss beside it where it is a worsening.",
         tables=(table("", ("Arm", "Recall", "Log loss", "Seam"), rows, shown=True),),
     )
+
+
+def _moving(change: Record | None) -> Cell:
+    """A relative change within a phase, and what it is unless the curve is flat; n/a where there is none."""
+    if change is None:
+        return Cell(text=wording.MISSING)
+    word = "still improving" if change["rising"] else "worsening" if change.get("worsening") else ""
+    return Cell(text=wording.percent(change["change"]) + (f", {word}" if word else ""), tone="warn" if word else "")
+
+
+def _since(seam: Record) -> Cell:
+    """Change of recall at the seam, and that of log loss if it worsened."""
+    recall, loss = seam.get("recall") or {}, seam.get("logloss") or {}
+    text = wording.percent(recall.get("change"))
+    worse = [f"log loss {wording.percent(loss['change'])}"] if loss.get("worsening") else []
+    return Cell(text="; ".join([text, *worse]), tone="warn" if worse or recall.get("worsening") else "")
 
 
 def settings(results: Record) -> Section:

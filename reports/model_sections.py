@@ -62,11 +62,12 @@ def learning(results: Record) -> Section:
     found = by_arm(results, "learning")
     moving = [text for arm, curve in found.items() for text in _still_moving(arm, curve)]
     judged = any((curve.get("plateau") or {}).get("recall") for curve in found.values())
+    fallen = [text for arm, curve in found.items() for text in _fallen(arm, curve)]
+    lead = ""
     if moving:
         lead = f"Not at a plateau: {'; '.join(moving)}. The lift above is partly a lift between unfinished learners."
-    else:
-        lead = "Every arm has reached its plateau: no curve still improves within its phase." if judged else ""
-    fallen = [text for arm, curve in found.items() for text in _fallen(arm, curve)]
+    elif judged:
+        lead = "Every arm has reached its plateau: no curve still improves or worsens within its phase."
     if fallen:
         lead = f"{lead} {' '.join(fallen)}".strip()
     rows = []
@@ -92,24 +93,36 @@ def learning(results: Record) -> Section:
     )
 
 
+WAYS = {"recall": ("rising", "sinking"), "logloss": ("falling", "climbing")}
+"""A measure that improves, and one that worsens, in a word."""
+
+
 def _still_moving(arm: str, curve: Record) -> list[str]:
-    """The words for each measure of `arm` whose plateau light says that it still improves."""
+    """The words for each measure of `arm` that is not flat within its phase."""
     said = []
-    for key, word in (("recall", "rising"), ("logloss", "falling")):
+    for key, words in WAYS.items():
         plateau = (curve.get("plateau") or {}).get(key) or {}
-        if plateau.get("rising"):
-            ends = wording.span((plateau.get("lo"), plateau.get("hi")), wording.percent)
-            said.append(f"{key} of {arm} is still {word} ({wording.percent(plateau.get('change'))}, 95% CI {ends})")
+        word = words[0] if plateau.get("rising") else words[1] if plateau.get("worsening") else ""
+        if word:
+            said.append(f"{key} of {arm} is still {word} ({_change(plateau)})")
     return said
 
 
 def _fallen(arm: str, curve: Record) -> list[str]:
-    """The sentence for an arm whose recall is lower since the seam, its whole interval below 0."""
-    step = (curve.get("seam") or {}).get("recall") or {}
-    if step.get("hi") is None or step["hi"] >= 0:
-        return []
+    """The sentence for each measure of an arm that is worse since the seam: by its light, or by its whole interval."""
+    steps = {key: (curve.get("seam") or {}).get(key) or {} for key in WAYS}
+    sure = (steps["recall"].get("hi") or 0) < 0
+    said = {"recall": "lower", "logloss": "higher"}
+    return [
+        f"Since the seam {key} of {arm} is {said[key]} ({_change(step)})."
+        for key, step in steps.items()
+        if step.get("worsening") or (key == "recall" and sure)
+    ]
+
+
+def _change(step: Record) -> str:
     ends = wording.span((step.get("lo"), step.get("hi")), wording.percent)
-    return [f"Since the seam recall of {arm} is lower ({wording.percent(step.get('change'))}, 95% CI {ends})."]
+    return f"{wording.percent(step.get('change'))}, 95% CI {ends}"
 
 
 def latency(results: Record, timing: Record) -> Section:

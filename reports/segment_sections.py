@@ -12,7 +12,7 @@ from reports.strokes import direction, effect
 
 Record = Mapping[str, Any]
 
-STATES = {"holds": "", "broken": "bad", "harmed": "bad", "not measured": "warn"}
+STATES = {"holds": "", "broken": "bad", "harmed": "bad", "not shown": "warn", "not measured": "warn", "dropped": ""}
 ALPHA = 0.05
 
 
@@ -32,14 +32,16 @@ def guardrails(results: Record) -> Section:
     lead = "".join(
         f"{state.capitalize()}: {', '.join(names)}. " for state, names in said.items() if names and state != "holds"
     )
+    lead += " ".join(f"{one['label']}: {one['why']}." for one in found if one.get("why"))
     columns = ("Measure", str(results.get("control")), str(results.get("treatment")), "Effect", "95% CI",
                "Tolerated harm", "State")  # fmt: skip
     return Section(
         key="guardrails",
         title="What must not be harmed",
-        lead=lead.strip() or "No guardrail is broken, and nothing that is watched is harmed.",
-        caption="Guardrails are part of the verdict: broken if the whole interval lies beyond the tolerated harm. The "
-        "others are watched and decide nothing: harmed if the whole interval lies on the bad side of 0. Gini of "
+        lead=lead.strip() or "Every guardrail holds, and nothing that is watched is harmed.",
+        caption="Guardrails are part of the verdict: broken if the whole interval lies beyond the tolerated harm, "
+        "holding if it rules such harm out, else not shown; one that is 0 in both arms is dropped. The others are "
+        "watched and decide nothing: harmed if the whole interval lies on the bad side of 0. Gini of "
         "impressions: over the ads inside their dates at some time of the test; lower is more even. New ads clicked: "
         "of the ads that start in the test with three whole days in it, the share with a click in those days; not "
         f"measured in a test too short for that. 95% t intervals over {_worlds(found)}.",

@@ -106,20 +106,22 @@ class LiftByPeriod(NamedTuple):
 
 
 class Plateau(NamedTuple):
-    """Whether a learning curve has stopped rising.
+    """Whether a learning curve is flat: neither improving nor worsening.
 
     Attributes:
         change: relative change of the last quarter's mean against the quarter before it, mean over worlds; its sign is
             the measure's own (a log loss that still improves has a negative change).
-        lo: lower end of the 95 % t interval of ``change``; NaN with one world.
-        hi: upper end; NaN with one world.
-        rising: still improving by more than the tolerance, and (with two worlds or more) surely improving at all.
+        lo: lower end of the 95 % t interval of ``change``; NaN without a spread over worlds.
+        hi: upper end; NaN likewise.
+        rising: improving by more than the tolerance, and (where there is an interval) surely improving at all.
+        worsening: the same to the other side.
     """
 
     change: float
     lo: float
     hi: float
     rising: bool
+    worsening: bool
 
 
 class PairedBootstrap(NamedTuple):
@@ -255,7 +257,7 @@ def plateau(series: npt.ArrayLike, higher_is_better: bool, tolerance: float = 0.
         tolerance: relative improvement that is still called flat, >= 0.
 
     Returns:
-        The relative change and whether the curve is still rising (improving).
+        The relative change and whether the curve still improves, or worsens.
 
     Raises:
         ValueError: if the shape is not [W, T >= 2], a value is not finite, the earlier quarter averages 0 in a world
@@ -274,9 +276,21 @@ def plateau(series: npt.ArrayLike, higher_is_better: bool, tolerance: float = 0.
         raise ValueError("series == 0 in a world's last quarter but one, must differ from 0")
     found = no_rounding((last - before) / np.abs(before), 1.0)
     change, lo, hi, _ = (float(v) for v in _t_test(found, np.maximum(np.abs(found), 1.0), 0.95))
-    gain, surely = (change, lo) if higher_is_better else (-change, -hi)
-    # Without an interval (one world, or the same change in all) the change itself decides.
-    return Plateau(change, lo, hi, bool(gain > tolerance and not surely <= 0))
+    return Plateau(change, lo, hi, *moved(change, lo, hi, higher_is_better, tolerance))
+
+
+def moved(change: float, lo: float, hi: float, higher_is_better: bool, tolerance: float) -> tuple[bool, bool]:
+    """Whether a relative change is an improvement, and whether it is a worsening, beyond what is still called flat.
+
+    Args:
+        change: mean over worlds.
+        lo: lower end of its interval. Without one (one world, or the same change in all) the change itself decides.
+        hi: upper end.
+        higher_is_better: False for log loss.
+        tolerance: relative change that is still called flat, >= 0.
+    """
+    up, down = change > tolerance and not lo <= 0, change < -tolerance and not hi >= 0
+    return (up, down) if higher_is_better else (down, up)
 
 
 def paired_bootstrap(

@@ -14,6 +14,7 @@ from reports.statistics import PairedLift
 
 Word = Literal["ship", "do not ship", "undecided"]
 State = Literal["green", "amber", "red"]
+GuardrailState = Literal["holds", "broken", "not shown", "not measured", "dropped"]
 
 
 class Light(NamedTuple):
@@ -39,6 +40,7 @@ class Guardrail(NamedTuple):
         hi: upper end.
         margin: harm that is still tolerated, >= 0, in the unit of the interval (0.01 is one per cent of a lift).
         higher_is_better: False for a measure that should fall.
+        absent: why there is no such measure in this market, if there is none: it is dropped, and that is said.
     """
 
     name: str
@@ -46,16 +48,17 @@ class Guardrail(NamedTuple):
     hi: float
     margin: float
     higher_is_better: bool = True
+    absent: str = ""
 
     @property
-    def broken(self) -> bool:
-        """The whole interval lies on the bad side of the margin."""
-        return self.hi < -self.margin if self.higher_is_better else self.lo > self.margin
-
-    @property
-    def measured(self) -> bool:
-        """Both ends of the interval are known."""
-        return not (math.isnan(self.lo) or math.isnan(self.hi))
+    def state(self) -> GuardrailState:
+        """What is known of the harm, by the interval."""
+        worst, best = (self.lo, self.hi) if self.higher_is_better else (-self.hi, -self.lo)
+        if self.absent:
+            return "dropped"
+        if math.isnan(worst) or math.isnan(best):
+            return "not measured"
+        return "broken" if best < -self.margin else "holds" if worst >= -self.margin else "not shown"
 
 
 class Verdict(NamedTuple):
@@ -85,9 +88,10 @@ def rule(alpha: float = 0.05) -> str:
     """
     return (
         f"Fixed before the run. Ship: the {_percent(1 - alpha)} confidence interval of the true revenue effect, paired "
-        "over worlds, lies above 0, every guardrail was measured and none is broken (a guardrail is broken when its "
-        "interval lies wholly on the bad side of its margin), and no light is red. Do not ship: the interval lies "
-        "wholly below 0, or a guardrail is broken. Undecided: everything else."
+        "over worlds, lies above 0, every guardrail was measured and none is broken, and no light is red. Do not ship: "
+        "the interval lies wholly below 0, or a guardrail is broken. Undecided: everything else. A guardrail is broken "
+        "when its interval lies wholly beyond its margin, and holds when it rules such harm out; when it does neither "
+        "it is not shown, which is said and forbids nothing. One that is 0 in both arms does not exist: it is dropped."
     )
 
 
@@ -110,9 +114,10 @@ def verdict(
         ValueError: if the headline's level is not 1 - alpha, a margin is negative or a light has an unknown state.
     """
     _check(headline, guardrails, lights, alpha)
-    broken = [_breach(g) for g in guardrails if g.broken]
-    doubts = [f"guardrail {g.name} has no interval" for g in guardrails if not g.measured]
+    broken = [_told(g) for g in guardrails if g.state == "broken"]
+    doubts = [_told(g) for g in guardrails if g.state == "not measured"]
     doubts += [f"light {light.name} is red: {light.text.rstrip('.')}" for light in lights if light.state == "red"]
+    remarks = [_told(g) for g in guardrails if g.state in ("not shown", "dropped")]
     word: Word
     if headline.hi < 0 or broken:
         word = "do not ship"
@@ -120,7 +125,8 @@ def verdict(
         word = "ship"
     else:
         word = "undecided"
-    return Verdict(word, "; ".join([_effect(headline), *broken, *doubts]) + ".", rule(alpha), tuple(lights))
+    reason = "; ".join([_effect(headline), *broken, *doubts, *remarks])
+    return Verdict(word, f"{reason}.", rule(alpha), tuple(lights))
 
 
 def _check(headline: PairedLift, guardrails: Sequence[Guardrail], lights: Sequence[Light], alpha: float) -> None:
@@ -137,15 +143,20 @@ def _check(headline: PairedLift, guardrails: Sequence[Guardrail], lights: Sequen
 def _effect(headline: PairedLift) -> str:
     effect = f"true revenue effect {_signed(headline.rel_effect)}"
     if math.isnan(headline.lo) or math.isnan(headline.hi):
-        return f"{effect} in {headline.n_worlds} world(s), too few for an interval"
+        return f"{effect} in {headline.n_worlds} world(s), no interval: {headline.why_no_interval}"
     side = "above 0" if headline.lo > 0 else "below 0" if headline.hi < 0 else "includes 0"
     interval = f"{_percent(headline.level)} CI {_signed(headline.lo)} to {_signed(headline.hi)}"
     return f"{effect}, {interval} over {headline.n_worlds} worlds, {side}"
 
 
-def _breach(g: Guardrail) -> str:
+def _told(g: Guardrail) -> str:
+    """A guardrail that does not simply hold, in words with its numbers."""
+    if g.state == "dropped":
+        return f"guardrail {g.name} is dropped: {g.absent}"
+    if g.state == "not measured":
+        return f"guardrail {g.name} has no interval"
     limit = f"{-g.margin:+.3g}" if g.higher_is_better else f"{g.margin:+.3g}"
-    return f"guardrail {g.name} is broken: interval {g.lo:+.3g} to {g.hi:+.3g}, limit {limit}"
+    return f"guardrail {g.name} is {g.state}: interval {g.lo:+.3g} to {g.hi:+.3g}, limit {limit}"
 
 
 def _signed(share: float) -> str:

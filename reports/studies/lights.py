@@ -11,7 +11,8 @@ Facts = Mapping[str, Any]
 BOUND_LIMIT, UNPAID_LIMIT = 0.10, 0.01
 """quickstart's promises: spend on budget-bound ads, and over-delivery, as shares of spend."""
 SEAM_LIMIT = 0.05
-"""Relative fall of recall after the seam that is remarked upon."""
+"""Relative loss of recall or log loss after the seam that a flat curve may have; a phase's own tolerance is 1 %."""
+NAMES = {"recall": "recall", "logloss": "log loss"}
 
 
 def lights(
@@ -40,11 +41,28 @@ def same_twice(a_a: Facts) -> Light:
 
 
 def flat(arm: str, curves: Mapping[str, Any], is_control: bool) -> Light:
-    """Red if the control's curves have not flattened, amber for another arm's."""
-    rising = [key for key, p in curves["plateau"].items() if p["rising"]]
-    if not rising:
-        return Light(f"Plateau, {arm}", "green", f"{arm}: recall and log loss have flattened.")
-    return Light(f"Plateau, {arm}", "red" if is_control else "amber", f"{arm}: {' and '.join(rising)} still improving.")
+    """Red if a curve of the control is not flat, or none could be judged; amber for another arm's.
+
+    Flat: within burn-in and within test the last quarter is within 1 % of the quarter before, and the test's second
+    half no more than ``SEAM_LIMIT`` worse than the burn-in's last quarter; a change that is not sure over worlds is
+    flat.
+    """
+    name, judged = f"Plateau, {arm}", curves["plateau"]
+    moving = [told for key in judged for told in _moving(NAMES[key], judged[key], curves["seam"].get(key, {}))]
+    if judged and not moving:
+        said = f"{' and '.join(NAMES[key] for key in judged)} {'have' if len(judged) > 1 else 'has'} flattened"
+        return Light(name, "green", f"{arm}: {said}.")
+    said = ", ".join(moving) or "no curve of two days or more to judge"
+    return Light(name, "red" if is_control else "amber", f"{arm}: {said}.")
+
+
+def _moving(name: str, within: Mapping[str, Any], since: Mapping[str, Any]) -> Iterator[str]:
+    """What a curve does within its phase and since the seam, in words with the number; nothing if it is flat."""
+    if within["rising"] or within.get("worsening"):
+        word = "still improving" if within["rising"] else "worsening"
+        yield f"{name} {word} ({within['change']:+.1%} in a quarter of its phase)"
+    if since.get("worsening"):
+        yield f"{name} worse since the seam ({since['change']:+.1%})"
 
 
 def seam(arm: str, curves: Mapping[str, Any]) -> Iterator[Light]:

@@ -14,8 +14,10 @@ from scipy import stats
 from reports.statistics import (
     PairedDifference,
     PairedLift,
+    Plateau,
     holm,
     lift_by_period,
+    moved,
     paired_difference,
     paired_lift,
     plateau,
@@ -23,7 +25,7 @@ from reports.statistics import (
 from reports.studies.budget_summary import budgets
 from reports.studies.evaluation import equal_revenue_k
 from reports.studies.guardrails import guardrail_rows, guardrails
-from reports.studies.lights import lights
+from reports.studies.lights import SEAM_LIMIT, lights
 from reports.studies.mechanisms import market_calls
 from reports.studies.segment_summary import segment_rows
 from reports.studies.segments import SURVIVAL_DAYS
@@ -194,9 +196,10 @@ def curve(series: npt.ArrayLike) -> dict[str, Any]:
 
 
 def learning(scenario: Scenario, arm: Sequence[Facts]) -> dict[str, Any]:
-    """The panel over simulated days; whether it has flattened, in burn-in and test; what the seam did to it.
+    """The panel over simulated days; whether it is flat, in burn-in and test; what the seam did to it.
 
-    Tau is shown, not judged, and absent where a cell did not read it.
+    Tau is shown, not judged, and absent where a cell did not read it; nor is a curve of zeros, which has no relative
+    change.
     """
     burn, days = scenario.run.burn_in, scenario.run.days
     out: dict[str, Any] = {
@@ -208,12 +211,12 @@ def learning(scenario: Scenario, arm: Sequence[Facts]) -> dict[str, Any]:
     for key, higher in (("recall", True), ("logloss", False)):
         series = _nightly(arm, key)
         out[key] = curve(series)
-        if np.isfinite(series).all():
+        if np.isfinite(series).all() and (series != 0).all():
             # The two phases apart: the seam changes what is logged, so a curve may step there without being unfinished.
             judged = [plateau(part, higher) for part in (series[:, :burn], series[:, burn:]) if part.shape[1] > 1]
             if judged:
-                out["plateau"][key] = next((p for p in judged if p.rising), judged[0])._asdict()
-            out["seam"][key] = _step(series, burn)
+                out["plateau"][key] = next((p for p in judged if p.rising or p.worsening), judged[0])._asdict()
+            out["seam"][key] = _step(series, burn, higher)._asdict()
     if all(f["panel"].get("tau") for f in arm):
         out["tau"] = curve(_nightly(arm, "tau"))
     return out
@@ -224,12 +227,13 @@ def _nightly(arm: Sequence[Facts], key: str) -> npt.NDArray[np.float64]:
     return np.array([[np.nan if v is None else v for v in f["panel"][key]] for f in arm])
 
 
-def _step(series: npt.NDArray[np.float64], burn: int) -> dict[str, float]:
+def _step(series: npt.NDArray[np.float64], burn: int, higher_is_better: bool) -> Plateau:
     """Relative change from the burn-in's last quarter to the test's second half, mean over worlds with a t interval."""
     before = series[:, burn - max(1, burn // 4) : burn].mean(axis=1)
     after = series[:, burn + (series.shape[1] - burn) // 2 :].mean(axis=1)
     c = curve(((after - before) / np.abs(before))[:, None])
-    return {"change": float(c["mean"][0]), "lo": float(c["lo"][0]), "hi": float(c["hi"][0])}
+    change, lo, hi = (float(c[key][0]) for key in ("mean", "lo", "hi"))
+    return Plateau(change, lo, hi, *moved(change, lo, hi, higher_is_better, SEAM_LIMIT))
 
 
 def _mean(arm: Sequence[Facts], *path: str) -> float:

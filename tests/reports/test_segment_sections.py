@@ -75,10 +75,19 @@ class TestGuardrails:
     def test_harm_comes_first(self, results):
         assert guardrails(results).lead == "Broken: Revenue from cold users. Harmed: Gini of impressions."
 
+    def test_what_is_not_shown_or_dropped_is_said(self, results):
+        for row, state in zip(results["guardrails"], ("dropped", "not shown", "holds", "holds"), strict=False):
+            row["state"] = state
+        results["guardrails"][0]["why"] = "it is 0 in both arms"
+        names = [row["label"] for row in results["guardrails"]]
+        lead = guardrails(results).lead
+        assert f"Not shown: {names[1]}." in lead
+        assert f"{names[0]}: it is 0 in both arms." in lead
+
     def test_no_harm(self, results):
         for row in results["guardrails"]:
             row["state"] = "holds"
-        assert guardrails(results).lead == "No guardrail is broken, and nothing that is watched is harmed."
+        assert guardrails(results).lead == "Every guardrail holds, and nothing that is watched is harmed."
 
     def test_what_only_is_watched_has_no_limit(self, results):
         (table,) = guardrails(results).tables

@@ -226,7 +226,14 @@ class TestPlateau:
         flat = 0.5 + rng.normal(0, 0.01, size=(5, 16))
         assert not ours.plateau(flat, higher_is_better=True).rising
         found = ours.plateau(np.ones((3, 4)), higher_is_better=True)
-        assert (found.change, found.lo, found.hi, found.rising) == (0.0, 0.0, 0.0, False)
+        assert found == (0.0, 0.0, 0.0, False, False)
+
+    def test_a_curve_that_gets_worse_is_worsening(self, rng):
+        climb = np.linspace(0.5, 0.83, 12) + rng.normal(0, 1e-3, size=(5, 12))
+        assert ours.plateau(climb, higher_is_better=False)[3:] == (False, True)
+        assert ours.plateau(1 - climb, higher_is_better=True).worsening
+        assert not ours.plateau(climb, higher_is_better=True).worsening
+        assert not ours.plateau([[1.0, 1.5], [1.0, 0.9], [1.0, 1.0]], higher_is_better=False).worsening
 
     def test_tolerance_decides_where_the_climb_is_sure(self):
         climb = [[1.0, 1.019], [1.0, 1.02], [1.0, 1.021]]

@@ -14,8 +14,10 @@ FLAT = paired_lift([100, 100, 100], [99, 100, 101])
 ALONE = paired_lift([100], [200])
 SAME = paired_lift([100, 90], [100, 90])
 
-SAFE = Guardrail("advertiser surplus", -0.03, 0.01, margin=0.0)
+SAFE = Guardrail("advertiser surplus", -0.01, 0.01, margin=0.02)
 BROKEN = Guardrail("cold users", -0.05, -0.02, margin=0.01)
+UNSHOWN = Guardrail("cold users", -0.127, 0.072, margin=0.02)
+ABSENT = Guardrail("advertiser surplus", np.nan, np.nan, margin=0.02, absent="it is 0 in both arms")
 UNKNOWN = Guardrail("cold users", np.nan, np.nan, margin=0.01)
 GREEN = Light("A/A", "green", "exactly 0")
 AMBER = Light("plateau", "amber", "logloss moves")
@@ -30,6 +32,8 @@ RED = Light("plateau", "red", "recall is still rising")
         (UP, [SAFE, BROKEN], [GREEN], "do not ship"),
         (UP, [SAFE], [RED], "undecided"),
         (UP, [UNKNOWN], [GREEN], "undecided"),
+        (UP, [UNSHOWN, ABSENT], [GREEN], "ship"),
+        (UP, [UNSHOWN], [RED], "undecided"),
         (FLAT, [SAFE], [GREEN], "undecided"),
         (FLAT, [BROKEN], [GREEN], "do not ship"),
         (SAME, [], [GREEN], "undecided"),
@@ -53,19 +57,27 @@ def test_reason_names_the_numbers_and_what_stood_in_the_way():
     assert "guardrail cold users has no interval" in found.reason
     assert "light plateau is red: recall is still rising" in found.reason
     assert "A/A" not in found.reason
-    assert "1 world(s), too few for an interval" in verdict(ALONE, [], []).reason
+    assert "1 world(s), no interval: one world has no spread" in verdict(ALONE, [], []).reason
     assert "includes 0" in verdict(SAME, [], []).reason
     assert "below 0" in verdict(DOWN, [], []).reason
+
+
+def test_what_is_not_shown_or_dropped_is_said_and_forbids_nothing():
+    found = verdict(UP, [UNSHOWN, ABSENT], [GREEN])
+    assert "guardrail cold users is not shown: interval -0.127 to +0.072, limit -0.02" in found.reason
+    assert "guardrail advertiser surplus is dropped: it is 0 in both arms" in found.reason
 
 
 @settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
 def test_guardrail_is_broken_only_when_wholly_beyond_its_margin(lo, width, margin):
     more, less = Guardrail("m", lo, lo + width, margin), Guardrail("m", lo, lo + width, margin, higher_is_better=False)
-    assert more.broken == all(x < -margin for x in np.linspace(lo, lo + width, 5))
-    assert less.broken == all(x > margin for x in np.linspace(lo, lo + width, 5))
-    assert not (more.broken and less.broken)
-    assert more.measured
+    inside = np.array([lo, *np.linspace(lo, lo + width, 5), lo + width])
+    assert (more.state == "broken") == (inside < -margin).all()
+    assert (less.state == "broken") == (inside > margin).all()
+    assert (more.state == "holds") == (inside >= -margin).all()
+    assert (less.state == "holds") == (inside <= margin).all()
+    assert {more.state, less.state} <= {"holds", "broken", "not shown"}
 
 
 def test_the_interval_must_have_the_level_of_the_rule():

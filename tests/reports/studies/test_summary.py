@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.studies import summary
+from reports.studies import lights, summary
 from tests.reports.studies.tiny import tiny
 
 S = tiny("run.burn_in=2", "run.days=2", "run.ladder_days=1", "cascade.candidates=20")
@@ -219,8 +219,29 @@ class TestGuardrails:
         assert self.states(exposure={"gini": 0.6, "new_ad_survival": None})["new_ad_survival"] == "not measured"
 
     def test_a_broken_guardrail(self):
-        poor = {"cold_users": 5.0, "returning_users": 5.0, "head_ads": 9.0, "tail_ads": 6.0}
-        assert self.states(segments=poor)["cold_users"] == "broken"
+        rich = [f | {"segments": f["segments"] | {"cold_users": 10.0 + f["world"]}} for f in A]
+        rows = summarise(a=rich, b=[f | {"segments": A[0]["segments"] | {"cold_users": 5.0}} for f in B])["guardrails"]
+        assert rows[1]["state"] == "broken"
+
+    def test_an_interval_that_allows_harm_and_none_does_not_hold(self):
+        wide = [0.873, 1.0, 1.15]
+        b = [f | {"segments": f["segments"] | {"cold_users": 10 * x}} for f, x in zip(A, wide, strict=True)]
+        found = summarise(a=[facts(w) for w in (1, 2, 3)], b=b)
+        assert found["guardrails"][1]["state"] == "not shown"
+        assert "guardrail Expected revenue from cold users is not shown: interval -0." in found["verdict"]["reason"]
+        assert "it is not shown, which is said and forbids nothing" in found["verdict"]["rule"]
+
+    def test_a_measure_that_is_0_in_both_arms_is_dropped_and_a_run_can_ship(self):
+        def first_price(arm: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return [f | {"days": [day | {"surplus": 1e-15} for day in f["days"]]} for f in arm]
+
+        found = summarise(first_price(A), first_price(B), a_a={"equal": True, "revenue": [1, 1]})
+        assert found["verdict"]["word"] == "ship"
+        assert (
+            "guardrail Advertiser surplus is dropped: it is 0 in both arms, as under first"
+            in found["verdict"]["reason"]
+        )
+        assert (found["guardrails"][0]["state"], found["guardrails"][0]["why"][:7]) == ("dropped", "it is 0")
 
 
 class TestVerdict:
@@ -256,7 +277,53 @@ class TestVerdict:
         lights = {light["name"]: light for light in summarise(**arms)["verdict"]["lights"]}
         light = lights["Plateau, dssm" if side == "a" else "Plateau, dssm+cs3"]
         assert light["state"] == state
-        assert "recall still improving" in light["text"]
+        assert "recall still improving (+100.0% in a quarter of its phase)" in light["text"]
+
+    @pytest.mark.parametrize(("side", "state"), [("a", "red"), ("b", "amber")])
+    @pytest.mark.parametrize(
+        ("panel", "said"),
+        [
+            (
+                {"logloss": [0.5, 0.5, 0.7, 0.83]},
+                "log loss worsening (+18.6% in a quarter of its phase), log loss worse",
+            ),
+            ({"logloss": [0.5, 0.5, 0.83, 0.83]}, "log loss worse since the seam (+66.0%)"),
+            ({"recall": [0.5, 0.5, 0.4, 0.4]}, "recall worse since the seam (-20.0%)"),
+            ({"recall": [0.5, 0.5, 0.5, 0.48]}, "recall worsening (-4.0% in a quarter of its phase)"),
+        ],
+    )
+    def test_a_curve_that_worsens_is_not_flat(self, side, state, panel, said):
+        arms = {"a": A, "b": B}
+        arms[side] = [f | {"panel": f["panel"] | panel} for f in arms[side]]
+        lights = {light["name"]: light for light in summarise(**arms)["verdict"]["lights"]}
+        light = lights["Plateau, dssm" if side == "a" else "Plateau, dssm+cs3"]
+        assert light["state"] == state
+        assert said in light["text"]
+
+    def test_a_worsening_within_the_tolerance_or_not_sure_over_worlds_is_flat(self):
+        near = [f | {"panel": f["panel"] | {"logloss": [0.5, 0.5, 0.52, 0.524]}} for f in A]
+        unsure = [
+            f | {"panel": f["panel"] | {"logloss": [0.5, 0.5, x, x]}} for f, x in zip(A, (0.8, 0.4, 0.5), strict=True)
+        ]
+        for arm in (near, unsure):
+            lights = {light["name"]: light for light in summarise(a=arm)["verdict"]["lights"]}
+            assert lights["Plateau, dssm"] == {
+                "name": "Plateau, dssm", "state": "green", "text": "dssm: recall and log loss have flattened."
+            }  # fmt: skip
+
+    def test_an_arm_without_log_loss_is_not_said_to_have_one_that_flattened(self):
+        mute = [f | {"panel": {"recall": [0.5] * 4, "logloss": [None] * 4}} for f in A]
+        lights = {light["name"]: light["text"] for light in summarise(a=mute)["verdict"]["lights"]}
+        assert lights["Plateau, dssm"] == "dssm: recall has flattened."
+
+    def test_a_curve_that_nobody_could_judge_is_not_flat(self):
+        curves = {"plateau": {}, "seam": {}}
+        assert lights.flat("dssm", curves, True).state == "red"
+        assert lights.flat("dat", curves, False) == (
+            "Plateau, dat",
+            "amber",
+            "dat: no curve of two days or more to judge.",
+        )
 
     def test_a_fall_after_the_seam_is_remarked_upon(self):
         falling = {"recall": [0.5, 0.5, 0.4, 0.4], "logloss": [0.4, 0.4, 0.4, 0.4]}
