@@ -42,6 +42,7 @@ class BstConfig(RankerConfig):
     heads: int = 4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.heads < 1 or 3 * self.embedding % self.heads:
             width = 3 * self.embedding
             raise ValueError(f"heads == {self.heads}, must divide the token's width, 3 x embedding == {width}")

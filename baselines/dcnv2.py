@@ -39,6 +39,7 @@ class DcnConfig(RankerConfig):
     layers: int = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.layers < 1:
             raise ValueError(f"layers == {self.layers}, must be at least 1")
         if len(self.hidden) < 2:

@@ -54,6 +54,7 @@ class EulerConfig(RankerConfig):
     orders: tuple[int, ...] = (24,)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.orders or min(self.orders) < 1:
             raise ValueError(f"orders == {self.orders}, must hold at least one positive width")
 

@@ -57,6 +57,7 @@ class HitConfig(TowerConfig):
     generation: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.facets < 1 or self.width % self.facets:
             raise ValueError(f"facets == {self.facets}, must divide width == {self.width}")
 

@@ -61,6 +61,7 @@ class IntTowerConfig(TowerConfig):
     cir_temperature: float = 0.07
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.facets < 1 or self.width % self.facets:
             raise ValueError(f"facets == {self.facets}, must divide width == {self.width}")
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from baselines.crosses import Crosses
 from baselines.features import FieldEmbedding, Fields, SideInput
+from baselines.ranges import check_training
 from simulator.records import MOST_SLOTS, Catalog
 
 Shares = tuple[Tensor, ...]
@@ -44,6 +45,9 @@ class RankerConfig:
     table_lr: float = 3e-2
     l2: float = 1e-5
     horizon: int = 14_400
+
+    def __post_init__(self) -> None:
+        check_training(self)
 
 
 class Rows(NamedTuple):

@@ -62,6 +62,7 @@ class SeqTowerConfig(TowerConfig):
     length: int = 50
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.heads < 1 or self.token % self.heads:
             raise ValueError(f"heads == {self.heads}, must divide token == {self.token}")
         for name in ("blocks", "length"):

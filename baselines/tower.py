@@ -28,6 +28,7 @@ from baselines.dropout import KeyedDropout
 from baselines.extras import Extras
 from baselines.features import Events, FieldEmbedding, Fields, SideInput, widened
 from baselines.flat_adam import FlatAdam
+from baselines.ranges import MOST_ROWS, WIDEST, check_range, check_training
 from baselines.rowwise_adagrad import RowwiseAdagrad
 from baselines.score import Cosine, Score
 from baselines.search import EXACT, Finder, MakesFinder, by_vectors, recall_against_exact
@@ -77,6 +78,14 @@ class TowerConfig:
     counters: bool = True
     horizon: int = 14_400
     search: str = EXACT
+
+    def __post_init__(self) -> None:
+        check_training(self)
+        check_range(self, "width", 1, WIDEST)
+        check_range(self, "negatives", 0, MOST_ROWS)
+        check_range(self, "softmax", 0, 1e6)
+        check_range(self, "temperature", 0, 1e6, above=True)
+        check_range(self, "gain", -1e6, 1e6)
 
 
 class Tower(nn.Module, ABC):

@@ -10,12 +10,14 @@ with a slot of its own (``kd``).
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reports.arm_settings import check_settings
 from simulator.config import overrides
-from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, nearest, settings_of
+from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, settings_of
 from simulator.records import DAY, Catalog
 
 DEFAULT_RANKER = "dnn"
@@ -27,6 +29,10 @@ REMEMBERED = 14_400
 """Seconds that the counters of towers and rankers remember by default."""
 OF_THE_RANKER = frozenset({"cit", "cms", "cs3", "kd", "listkl"})
 """Modifiers that read what the ranker wrote on the log."""
+
+
+_COMMA = re.compile(r",(?![^\[]*\])")
+"""Between settings, not between the entries of a list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +87,14 @@ def parse(spelling: str) -> Spelling:
         raise ValueError(f"arm == '{spelling}', must have a backbone that takes `auxiliary` to carry {auxiliaries[0]}")
     if len(set(modifiers)) < len(modifiers):
         raise ValueError(f"arm == '{spelling}', must name each modifier once")
-    _check_settings(backbone, factory, own)
+    check_settings(backbone, factory, own)
     for name, its in zip(modifiers, settings, strict=True):
-        _check_settings(name, factories[name], its)
+        check_settings(name, factories[name], its)
     made = [factories[name](**its) for name, its in zip(modifiers, settings, strict=True)]
     if made:
         _check_mechanism(spelling, made)
     learned, its = _bracketed(ranker, "ranker")
-    _check_settings(learned, make(learned, RANKERS), its)
+    check_settings(learned, make(learned, RANKERS), its)
     return Spelling(
         name=spelling,
         backbone=backbone,
@@ -97,16 +103,6 @@ def parse(spelling: str) -> Spelling:
         ranker=ranker,
         backbone_settings=own,
     )
-
-
-def _check_settings(name: str, factory: Callable[..., Any] | None, settings: Mapping[str, Any]) -> None:
-    """Refuse a key that the factory does not take; one that does not tell its keys will do so when it is called."""
-    known = [] if factory is None else settings_of(factory)
-    for key in settings if known is not None else ():
-        if not known:
-            raise ValueError(f"setting == '{key}', must be left out: {name} takes none")
-        if key not in known:
-            raise ValueError(f"setting == '{key}', must be one of {name}'s{nearest(key, known)}")
 
 
 def _check_mechanism(spelling: str, made: Sequence[Any]) -> None:
@@ -125,7 +121,7 @@ def _bracketed(part: str, what: str = "modifier") -> tuple[str, dict[str, Any]]:
         return name, {}
     if not inside.endswith("]") or "=" not in inside:
         raise ValueError(f"{what} == '{part}', must be spelled name[key=value,...]")
-    return name, overrides(inside[:-1].split(","))
+    return name, overrides(_COMMA.split(inside[:-1]))
 
 
 def make_retriever(
@@ -177,6 +173,23 @@ def _made(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return factory(**{**shared, **own})
     return factory(**{**{key: value for key, value in shared.items() if key in parameters}, **own})
+
+
+def check_modifiers(spelling: Spelling, shared: Mapping[str, Any]) -> set[str]:
+    """Names of the settings, shared by a study's modifiers, that those of an arm take.
+
+    Raises:
+        ValueError: one line, if they cannot be made with them.
+    """
+    found: set[str] = set()
+    for name, own in zip(spelling.modifiers, spelling.settings, strict=True):
+        factory = make(name, MODIFIERS)
+        known = settings_of(factory)
+        taken = dict(shared) if known is None else {key: value for key, value in shared.items() if key in known}
+        check_settings(name, factory, {**taken, **own})
+        _made(name, shared, own)
+        found |= set(taken)
+    return found
 
 
 def _extras(made: Sequence[Any], catalog: Catalog, seed: int, widths: tuple[int, int]) -> Any:

@@ -140,6 +140,8 @@ def tune(
 
     if (path is None) == (scenario is None):
         raise ValueError(f"--path {path}, --scenario {scenario}: must be one of the two")
+    if path is not None and sets:
+        raise ValueError(f"--set {sets[0]}: must be left out with --path, it overrides fields of a scenario")
     given: dict[str, Any] = {key: value for key, value in (("budget", budget), ("seed", seed)) if value is not None} | (
         {"models": list(models)} if models else {}
     )

@@ -76,7 +76,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def takes(*kinds: type) -> Callable[[F], F]:
-    """Marks a factory whose ``**params`` are the fields of ``kinds``: a wrong key is then refused before it is called.
+    """Marks a factory whose ``**params`` are the fields of ``kinds``: a wrong one is then refused before it is called.
 
     Args:
         kinds: dataclasses or config sections; none of them for a factory that takes no settings.
@@ -88,6 +88,7 @@ def takes(*kinds: type) -> Callable[[F], F]:
 
     def mark(factory: F) -> F:
         factory.settings = tuple(names)  # type: ignore[attr-defined]
+        factory.kinds = kinds  # type: ignore[attr-defined]
         return factory
 
     return mark

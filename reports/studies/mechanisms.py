@@ -58,23 +58,40 @@ def judged(
     gain: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]], missing: Sequence[str]
 ) -> dict[str, str]:
     """Word and reason from a gain over ``dssm``, the gains over the controls, and the controls that were not run."""
-    effect = f"AUC {gain['effect']:+.4f} [{gain['ci'][0]:+.4f}, {gain['ci'][1]:+.4f}] over dssm"
-    over = [
-        f"{one['effect']:+.4f} [{one['ci'][0]:+.4f}, {one['ci'][1]:+.4f}] over {name}" for name, one in controls.items()
-    ]
-    reason = ", ".join([effect, *over])
+    over = [f"{spelled(one)} over {name}" for name, one in controls.items()]
+    reason = ", ".join([f"AUC {spelled(gain)} over dssm", *over])
+    if not _is_known(gain):
+        return {
+            "word": "undecided",
+            "reason": f"{reason}: no AUC on the test rows, or one user only.",
+        }
+    if gain["ci"][0] == gain["ci"][1]:
+        return {
+            "word": "undecided",
+            "reason": f"{reason}: the arms are alike on every resample.",
+        }
     if gain["ci"][1] < WORTH:
         return {"word": "not supported", "reason": f"{reason}: a gain of {WORTH} or more is ruled out."}
     proven = gain["ci"][0] > 0 and gain.get("q", gain["p"]) <= LEVEL
     if not proven:
         return {"word": "undecided", "reason": f"{reason}: neither a gain nor its absence is shown."}
-    unbeaten = [name for name, one in controls.items() if not one["ci"][0] > 0]
+    unbeaten = [name for name, one in controls.items() if not (_is_known(one) and one["ci"][0] > 0)]
     if unbeaten or missing:
         doubt = ", ".join(
             [*(f"{name} is not beaten" for name in unbeaten), *(f"{name} was not run" for name in missing)]
         )
         return {"word": "undecided", "reason": f"{reason}: a gain, but {doubt}."}
     return {"word": "supported", "reason": f"{reason}: a gain, and its own."}
+
+
+def spelled(gain: Mapping[str, Any]) -> str:
+    """A difference with its interval as a terminal shows it; n/a where there is none."""
+    return f"{gain['effect']:+.4f} [{gain['ci'][0]:+.4f}, {gain['ci'][1]:+.4f}]" if _is_known(gain) else "n/a"
+
+
+def _is_known(gain: Mapping[str, Any]) -> bool:
+    numbers = (gain["effect"], *gain["ci"])
+    return all(number is not None and np.isfinite(number) for number in numbers)
 
 
 def market_calls(control: str, treatment: str, revenue: Mapping[str, Any]) -> dict[str, Any]:

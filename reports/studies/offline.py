@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import time
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -29,7 +27,17 @@ import numpy.typing as npt
 from pydantic import Field
 
 from reports import arms
+from reports.studies.log_fields import LabelWait, Seeds, Sync, check_learned
 from reports.studies.manifests import made_by, manifest
+from reports.studies.offline_models import (
+    check_scores,
+    check_settings,
+    horizon,
+    make_arm,
+    models_of,
+    settings,
+    takes_settings,
+)
 from reports.studies.offline_results import Scored, assemble, lines
 from reports.studies.probes import (
     SCALES,
@@ -55,12 +63,6 @@ ARMS = (
     "dssm-bare+cs3", "dssm-wide", "dat", "dssm+cts+shuffled", "dssm+cms+shuffled", "dssm+cms@dnn-untrained",
 )  # fmt: skip
 NOISE_ARMS = ("dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cs3", "dat")
-FALLBACK = {"softmax": 0.0, "lr": 1e-3, "table_lr": 0.03}
-"""Settings of a tower that no search has been run for. No softmax terms here: they teach which video was clicked among
-others, and a row of this log has no others."""
-CONTROLS = ("shuffled",)
-"""Modifiers that take the settings of the arm without them: only one thing may differ."""
-
 Array = npt.NDArray[Any]
 
 
@@ -88,14 +90,14 @@ class OfflineConfig(Section):
     path: str
     arms: tuple[str, ...] = Field(default=ARMS, min_length=1)
     rankers: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = Field(default=(11, 12, 13, 14, 15), min_length=1)
-    label_wait: int = Field(default=1800, ge=0)
-    sync: int = Field(default=1800, gt=0)
+    seeds: Seeds = (11, 12, 13, 14, 15)
+    label_wait: LabelWait = 1800
+    sync: Sync = 1800
     tuned: bool = True
     retriever: dict[str, Any] = Field(default_factory=dict)
     modifiers: dict[str, Any] = Field(default_factory=dict)
     ranker: dict[str, Any] = Field(default_factory=dict)
-    noise: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
+    noise: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
     noise_arms: tuple[str, ...] = NOISE_ARMS
     panel: int = Field(default=200, ge=0)
 
@@ -138,12 +140,11 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
         The dict of ``results.json``.
 
     Raises:
-        ValueError: for an unknown reader or arm, a log that cannot be read, or a directory that holds another run.
+        ValueError: as :func:`checked`, or for a directory that holds another run.
     """
     if jobs < 1:
         raise ValueError(f"jobs == {jobs}, must be at least 1")
-    models = models_of(config)
-    data = read(config)
+    models, data = checked(config)
     identity = identity_of(config, data)
     with RunDirectory.alone(out, manifest(identity, command=command, seeds=config.seeds)) as run:
         cells = [Cell(world=seed, name=model) for seed in config.seeds for model in models]
@@ -162,17 +163,19 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
     return results
 
 
-def models_of(config: OfflineConfig) -> list[str]:
-    """Rankers, spelled ``@name``, and then arms, each once.
+def checked(config: OfflineConfig) -> tuple[list[str], RealLog]:
+    """The models and the log of a study that can be run: nothing is replayed for one that cannot.
 
     Raises:
-        ValueError: for a spelling that cannot be made.
+        ValueError: one line, for an unknown reader, arm or setting, a log that cannot be read, or one that ends before
+            anything is learned.
     """
-    chain = list(dict.fromkeys(config.arms))
-    rankers = [arms.parse(spelling).ranker for spelling in chain]
-    for name in config.rankers:
-        arms.parse(f"random@{name}")
-    return [*(f"@{name}" for name in dict.fromkeys([*rankers, *config.rankers])), *chain]
+    models = models_of(config)
+    check_settings(config)
+    data = read(config)
+    check_learned(data.impressions, config.label_wait, config.sync, int(np.flatnonzero(data.test)[0]))
+    check_scores(config, data)
+    return models, data
 
 
 def study_of(config: OfflineConfig) -> dict[str, Any]:
@@ -215,39 +218,6 @@ def identity_of(config: OfflineConfig, data: RealLog) -> dict[str, Any]:
         "rows_sha256": rows.hexdigest(),
         **made_by(),
     }
-
-
-# --- settings: each model's own, found by the same search ---
-
-
-@functools.cache
-def shipped(data: str) -> dict[str, dict[str, Any]]:
-    """The settings that the search found for the models of a log, by spelling; empty if there was no search."""
-    path = Path(__file__).parent / "tuned" / f"{data}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def settings(config: OfflineConfig) -> dict[str, dict[str, Any]]:
-    """Hyper-parameters of each model of a study.
-
-    A control has the settings of the arm that it controls: ``dssm+cms@dnn-untrained`` and ``dssm+cms+shuffled`` those
-    of ``dssm+cms``, an untrained ranker those of the trained one. Only one thing may differ.
-    """
-    known = shipped(config.data) if config.tuned else {}
-    found = {}
-    for model in models_of(config):
-        if model.startswith("@"):
-            found[model] = known.get(model.partition("[")[0].removesuffix("-untrained"), {}) | config.ranker
-            continue
-        spelling = arms.parse(model)
-        plain = "+".join([spelling.backbone, *(m for m in spelling.modifiers if m not in CONTROLS)])
-        found[model] = FALLBACK | known.get(plain, {}) | config.retriever
-    return found
-
-
-def horizon(config: OfflineConfig) -> dict[str, int]:
-    """Rows are learned at the first step after their labels are ready: older versions are never wanted."""
-    return {"horizon": config.label_wait + 2 * config.sync}
 
 
 # --- cells: one seed, one model ---
@@ -333,14 +303,8 @@ def _arm(task: Task, run: RunDirectory, on_step: OnStep) -> Scored:
     """Replay into a retriever the rows as the ranker left them."""
     config, data = task.config, read(task.config)
     log, panel = _ranked(task, run)
-    spelling, test = arms.parse(task.cell.name), data.test
-    retriever = arms.make_retriever(
-        spelling,
-        data.catalog,
-        task.cell.world,
-        horizon(config) | settings(config)[task.cell.name],
-        horizon(config) | config.modifiers,
-    )
+    test = data.test
+    retriever = make_arm(config, data, task.cell.name, task.cell.world)
     kept: dict[str, Any] = {"frozen": np.zeros(0, dtype=np.float32), "tau": None, "noise": {}}
 
     def look(model: Any) -> None:
@@ -374,11 +338,6 @@ def _ranked(task: Task, run: RunDirectory) -> tuple[Impressions, Panel | None]:
     return log, panel
 
 
-def takes_settings(factory: Any) -> bool:
-    """Whether a factory takes hyper-parameters as keywords."""
-    return any(p.kind == p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
-
-
 def _load(run: RunDirectory, cell: Cell) -> Scored:
     folder = run.cell(cell)
     try:
@@ -389,4 +348,4 @@ def _load(run: RunDirectory, cell: Cell) -> Scored:
         raise ValueError(f"{folder}: damaged ({error}); remove it to compute it again") from error
 
 
-__all__ = ["ARMS", "OfflineConfig", "lines", "read", "run"]
+__all__ = ["ARMS", "OfflineConfig", "lines", "models_of", "read", "run", "settings"]

@@ -195,6 +195,8 @@ class Resampled:
     def difference(self, control: str, treatment: str) -> statistics.PairedBootstrap:
         """Treatment minus control, mean over seeds, with its interval over users."""
         (before, before_draws), (after, after_draws) = self.auc(control), self.auc(treatment)
+        if self._weights.shape[1] < 2:  # one user again and again tells nothing of others
+            return statistics.from_draws(float((after - before).mean()), np.zeros(0))
         return statistics.from_draws(float((after - before).mean()), (after_draws - before_draws).mean(axis=0))
 
     def over_seeds(self, model: str) -> dict[str, Any]:
@@ -424,10 +426,12 @@ def lines(results: Record) -> list[str]:
         text.append(f"{row['name']:<{width}}{cells}".rstrip())
     for pair in results["contrasts"]:
         users = pair["users"]
-        if users["ci"][0] is not None:
-            text.append(
-                f"{pair['treatment']} - {pair['control']}: AUC {users['effect']:+.4f}, "
-                f"95 % over users [{users['ci'][0]:+.4f}, {users['ci'][1]:+.4f}]"
-            )
+        known = users["ci"][0] is not None
+        gain = (
+            f"{users['effect']:+.4f}, 95 % over users [{users['ci'][0]:+.4f}, {users['ci'][1]:+.4f}]"
+            if known
+            else "n/a"
+        )
+        text.append(f"{pair['treatment']} - {pair['control']}: AUC {gain}")
     text += [f"{found['mechanism'].upper()}: {found['word']}. {found['reason']}" for found in results["verdicts"]]
     return text

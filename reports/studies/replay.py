@@ -23,6 +23,10 @@ OnStep = Callable[[int], None]
 """Told how many rows each step had."""
 
 
+class DivergedError(ValueError):
+    """A model says something that is no number; in training that has diverged it will say nothing else."""
+
+
 class Probe(NamedTuple):
     """A look at a model in the middle of a replay, which must leave it as it was.
 
@@ -75,6 +79,13 @@ def steps(log: Impressions, sync: int) -> Iterator[Step]:
         learned = ready
 
 
+def learned_before(log: Impressions, sync: int, row: int) -> int:
+    """How many rows have been learned when ``row`` is scored, as :func:`steps` has it."""
+    now = int(log.time[row]) // sync * sync
+    first = int(np.searchsorted(log.time, now, side="left"))
+    return min(int(np.searchsorted(log.ready_at, now, side="right")), first)
+
+
 def replay_ranker(
     log: Impressions, ranker: Ranker, *, sync: int, on_step: OnStep | None = None, probe: Probe | None = None
 ) -> Impressions:
@@ -91,6 +102,7 @@ def replay_ranker(
         The log with ``pctr`` float32 [n] and ``hidden`` float16 [n, H] as they were when each row was shown.
 
     Raises:
+        DivergedError: if the model says what is no number.
         ValueError: as :func:`steps` does.
     """
     pctr = np.full(len(log), np.nan, dtype=np.float32)
@@ -105,6 +117,7 @@ def replay_ranker(
         if hidden.shape[1] != ranked.hidden.shape[2]:
             hidden = np.zeros((len(log), ranked.hidden.shape[2]), dtype=np.float16)
         pctr[show], hidden[show] = ranked.pctr[:, 0], ranked.hidden[:, 0]
+        _check_numbers(pctr[show], "pctr", show)
         if on_step is not None:
             on_step(show.stop - show.start)
     return replace(log, pctr=pctr, hidden=hidden)
@@ -126,6 +139,7 @@ def replay_retriever(
         float32 [n], its logit of each row when the row was shown.
 
     Raises:
+        DivergedError: if the model says what is no number.
         ValueError: as :func:`steps` does.
     """
     logit = np.full(len(log), np.nan, dtype=np.float32)
@@ -136,9 +150,19 @@ def replay_retriever(
         if probe is not None and show.start <= probe.row < show.stop:
             probe.look(retriever)
         logit[show] = retriever.score(requests_of(log[show]), log.ad[show, None])[:, 0]
+        _check_numbers(logit[show], "score", show)
         if on_step is not None:
             on_step(show.stop - show.start)
     return logit
+
+
+def _check_numbers(said: Floats, what: str, show: slice) -> None:
+    wrong = np.isnan(said)
+    if wrong.any():
+        row = show.start + int(np.argmax(wrong))
+        raise DivergedError(
+            f"{what} == nan at row {row} of the log, must be a number: has training diverged (lower lr)?"
+        )
 
 
 def requests_of(rows: Impressions) -> Requests:

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field
-
 from reports.studies import offline
+from reports.studies.log_fields import Seeds
+from reports.studies.mechanisms import spelled
 from reports.studies.offline import OfflineConfig
-from simulator.config import Section
+from simulator.config import Section, validated
 from simulator.experiment import write_json
 from simulator.plugins import nearest
 
@@ -63,7 +63,7 @@ class SweepConfig(Section):
     data: str = "kuairand"
     path: str
     values: tuple[float, ...] = ()
-    seeds: tuple[int, ...] = Field(default=(11, 12, 13), min_length=1)
+    seeds: Seeds = (11, 12, 13)
 
 
 def run(config: SweepConfig, out: Path, *, jobs: int = 1, quiet: bool = False, command: str = "") -> dict[str, Any]:
@@ -79,23 +79,12 @@ def run(config: SweepConfig, out: Path, *, jobs: int = 1, quiet: bool = False, c
     Raises:
         ValueError: for an unknown dial, or as the offline study does.
     """
-    if config.dial not in DIALS:
-        raise ValueError(f"dial == '{config.dial}', must be a dial{nearest(config.dial, DIALS)}")
-    dial, values = DIALS[config.dial], list(config.values or DIALS[config.dial].values)
-    if dial.of_arm:
-        study = _study(config, [BASE, *(_at(config.dial, value) for value in values)])
-        found = [offline.run(study, out / "run", jobs=jobs, quiet=quiet, command=command)] * len(values)
-    else:
-        found = [
-            offline.run(
-                _study(config, [BASE, dial.arm], **{config.dial: int(value)}),  # whole seconds
-                out / f"{config.dial}-{value:g}",
-                jobs=jobs,
-                quiet=quiet,
-                command=command,
-            )
-            for value in values
-        ]
+    studies = studies_of(config)
+    for study in studies.values():
+        offline.checked(study)
+    values = list(values_of(config))
+    runs = [offline.run(one, out / name, jobs=jobs, quiet=quiet, command=command) for name, one in studies.items()]
+    found = runs if len(runs) == len(values) else runs * len(values)
     results = assemble(config, values, found)
     write_json(out / "sweep.json", results)
     from reports.offline_page import write_sweep_page
@@ -104,10 +93,41 @@ def run(config: SweepConfig, out: Path, *, jobs: int = 1, quiet: bool = False, c
     return results
 
 
+def values_of(config: SweepConfig) -> tuple[float, ...]:
+    """The values of the dial.
+
+    Raises:
+        ValueError: for an unknown dial, values that are spelled alike, or seconds that are not whole.
+    """
+    if config.dial not in DIALS:
+        raise ValueError(f"dial == '{config.dial}', must be a dial{nearest(config.dial, DIALS)}")
+    values = config.values or DIALS[config.dial].values
+    spelled = [f"{value:g}" for value in values]
+    for i, one in enumerate(spelled):
+        if one in spelled[:i]:
+            raise ValueError(f"values == {list(values)}, must differ in their first six digits: {one} is there twice")
+    if not DIALS[config.dial].of_arm and any(value != int(value) for value in values):
+        raise ValueError(f"values == {list(values)}, must be whole seconds")
+    return values
+
+
+def studies_of(config: SweepConfig) -> dict[str, OfflineConfig]:
+    """Folder -> the study that is run in it: one for all values of an arm's dial, one per value of a study's.
+
+    Raises:
+        ValueError: as :func:`values_of`, or for a value that a study does not take.
+    """
+    values, dial = values_of(config), DIALS[config.dial]
+    if dial.of_arm:
+        return {"run": _study(config, [BASE, *(_at(config.dial, value) for value in values)])}
+    return {
+        f"{config.dial}-{value:g}": _study(config, [BASE, dial.arm], **{config.dial: int(value)}) for value in values
+    }
+
+
 def _study(config: SweepConfig, arms: Sequence[str], **given: Any) -> OfflineConfig:
-    return OfflineConfig(
-        data=config.data, path=config.path, arms=tuple(arms), seeds=config.seeds, noise=(), panel=0, **given
-    )
+    same = {"data": config.data, "path": config.path, "seeds": config.seeds, "noise": (), "panel": 0}
+    return validated(OfflineConfig, {**same, "arms": tuple(arms), **given}, "sweep")
 
 
 def _at(dial: str, value: float) -> str:
@@ -149,9 +169,8 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     head += "".join(f" | `{name}` - `{results['base']}`" for name in against)
     text = [f"| {results['dial']} ({results['unit']}) | {head} |", f"|---|{'---|' * (len(arms) + len(against))}"]
     for i, value in enumerate(results["values"]):
-        cells = [f"{one['auc'][i]['mean']:.4f}" for one in arms.values()]
-        for name in against:
-            users = arms[name]["users"][i]
-            cells.append(f"{users['effect']:+.4f} [{users['ci'][0]:+.4f}, {users['ci'][1]:+.4f}]")
+        means = [one["auc"][i]["mean"] for one in arms.values()]
+        cells = ["n/a" if mean is None else f"{mean:.4f}" for mean in means]
+        cells += [spelled(arms[name]["users"][i]) for name in against]
         text.append(f"| {value:g} | {' | '.join(cells)} |")
     return text

@@ -11,19 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reports import arms, metrics
+from reports.arm_settings import check_settings
+from reports.studies.log_fields import LabelWait, Seed, Sync, check_both_classes, check_learned, once
 from reports.studies.manifests import made_by, manifest
 from reports.studies.offline import OfflineConfig, read
-from reports.studies.replay import replay_ranker, replay_retriever, steps
+from reports.studies.replay import DivergedError, replay_ranker, replay_retriever, steps
 from reports.studies.search import Found, Point, Space, search
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
 from simulator.experiment import Cell, RunDirectory, plain, read_json, write_bytes, write_json
+from simulator.plugins import RANKERS, RETRIEVERS, make
 from simulator.records import Impressions
 
 TOWER_SPACE = Space(
@@ -49,6 +52,8 @@ MODELS = (
     "dssm+cs3", "dssm-bare+cs3", "dssm-wide", "dat",
 )  # fmt: skip
 """Rankers are spelled ``@name``."""
+MOST_POINTS = 10_000
+"""Points of a search: there are not many more on the ladders."""
 TRADED = "traded"
 """Variant of the cells of the second round."""
 
@@ -70,12 +75,12 @@ class TuneConfig(Section):
 
     data: str = "kuairand"
     path: str
-    models: tuple[str, ...] = Field(default=MODELS, min_length=1)
-    budget: int = Field(default=20, ge=1)
-    seed: int = 101
+    models: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(once)] = MODELS
+    budget: int = Field(default=20, ge=1, le=MOST_POINTS)
+    seed: Seed = 101
     days: int = Field(default=4, ge=1)
-    label_wait: int = Field(default=1800, ge=0)
-    sync: int = Field(default=1800, gt=0)
+    label_wait: LabelWait = 1800
+    sync: Sync = 1800
     retriever: dict[str, Any] = Field(default_factory=lambda: {"softmax": 0.0})
 
     def offline(self) -> OfflineConfig:
@@ -118,10 +123,7 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
     Raises:
         ValueError: for an unknown reader or model, or a log that cannot be read.
     """
-    for model in config.models:
-        arms.parse(f"dssm{model}" if model.startswith("@") else model)
-        if (needed := ranker_of(model)) and needed not in config.models:
-            raise ValueError(f"models == {list(config.models)}, must hold '{needed}' for {model}")
+    check(config)
     identity = {"kind": "tune", "config": config.model_dump(mode="json", exclude={"path"}), **made_by()}
     with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed])) as run:
         cells = [Cell(world=config.seed, name=model) for model in config.models]
@@ -157,6 +159,35 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
         write_json(out / "tuning.json", results)
         write_bytes(out / "tuned.toml", spelled({model: one["best"] for model, one in found.items()}).encode())
     return results
+
+
+def check(config: TuneConfig) -> None:
+    """Refuse a search that cannot be run, before its first point.
+
+    Raises:
+        ValueError: for an unknown model, one that a search moves nothing in, or rows that no point can be scored on.
+    """
+    for model in config.models:
+        spelling = arms.parse(f"dssm{model}" if model.startswith("@") else model)
+        backbone = spelling.backbone
+        if backbone == arms.ORACLE or not arms.takes_extras(make(backbone, RETRIEVERS)):
+            raise ValueError(f"model == '{model}', must be a tower or a ranker: {backbone} has no settings to search")
+        if (needed := ranker_of(model)) and needed not in config.models:
+            raise ValueError(f"models == {list(config.models)}, must hold '{needed}' for {model}")
+        _check_searched(model, spelling, config)
+    rows, scored = fit_rows(config)
+    check_both_classes(rows.label[scored], f"the last {config.days} days before the test")
+    check_learned(rows, config.label_wait, config.sync, int(np.flatnonzero(scored)[-1]))
+
+
+def _check_searched(model: str, spelling: arms.Spelling, config: TuneConfig) -> None:
+    """Refuse a model that does not take what is searched or what is the same for all."""
+    start = dict(space_of(model).start)
+    if model.startswith("@"):
+        name = spelling.ranker.partition("[")[0]
+        check_settings(name, make(name, RANKERS), start)
+    else:
+        check_settings(spelling.backbone, make(spelling.backbone, RETRIEVERS), start | config.retriever)
 
 
 def _before(cell: Cell, searches: Sequence[Cell]) -> list[Cell]:
@@ -197,7 +228,7 @@ def compute(task: Task, cells: int) -> None:
         if not path.exists():
             with one_thread():
                 write_json(path, {"auc": evaluate(task, space.values(point), progress)})
-        return float(read_json(path)["auc"] or np.nan)
+        return number(read_json(path)["auc"])
 
     found = _traded(task, run, space, score) if task.cell.variant else search(space, score, task.config.budget)
     with run.writing(task.cell) as out:
@@ -221,7 +252,7 @@ def _traded(task: Task, run: RunDirectory, space: Space, score: Callable[[Point]
     """
     cells = [Cell(world=task.cell.world, name=model) for model in task.config.models]
     mine = read_json(run.cell(replace(task.cell, variant="")) / "cell.json")
-    tried = {space.point(one): float(one["auc"]) for one in mine["tried"]}
+    tried = {space.point(one): number(one["auc"]) for one in mine["tried"]}
     if not task.cell.name.startswith("@"):
         for cell in _before(task.cell, cells):
             won = space.point(read_json(run.cell(cell) / "cell.json")["best"])
@@ -230,8 +261,20 @@ def _traded(task: Task, run: RunDirectory, space: Space, score: Callable[[Point]
     return Found.of(space, tried)
 
 
+def number(kept: float | None) -> float:
+    """A score as it was kept in JSON, which knows no infinity: the worst one for a point that has none."""
+    return -np.inf if kept is None else kept
+
+
 def evaluate(task: Task, params: Mapping[str, Any], progress: Progress) -> float:
-    """AUC of one point on the scored days."""
+    """AUC of one point on the scored days; NaN where its training diverges."""
+    try:
+        return _auc(task, params, progress)
+    except DivergedError:
+        return np.nan
+
+
+def _auc(task: Task, params: Mapping[str, Any], progress: Progress) -> float:
     config, name = task.config, task.cell.name
     rows, scored = fit_rows(config)
     if name.startswith("@"):
@@ -304,5 +347,6 @@ def lines(results: Mapping[str, Any], measure: str = "auc", label: str = "AUC") 
         values = " | ".join(_toml(one["best"][name]) for name in names)
         ends = ", ".join(one["on_boundary"]) or "no"
         around = "yes" if one["surrounded"] else "no"
-        text.append(f"| `{model}` | {one[measure]:.4f} | {len(one['tried'])} | {values} | {around} | {ends} |")
+        best = "n/a" if one[measure] is None else f"{one[measure]:.4f}"
+        text.append(f"| `{model}` | {best} | {len(one['tried'])} | {values} | {around} | {ends} |")
     return text

@@ -71,7 +71,7 @@ def test_a_tower_that_learns_from_a_ranker_needs_its_search(small: TuneConfig, t
 
 def test_the_shipped_settings_lie_on_the_ladders() -> None:
     """The file that the study reads holds what this search can find, and no winner at an end of its ladder."""
-    from reports.studies.offline import shipped
+    from reports.studies.offline_models import shipped
 
     for model, params in shipped("kuairand").items():
         space = RANKER_SPACE if model.startswith("@") else TOWER_SPACE
