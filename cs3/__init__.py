@@ -24,10 +24,18 @@ from cs3.extras import CS3Config, CS3Extras, merge
 from cs3.mapped import MappedStore, MappedStores
 from cs3.server import ServerStore, ServerStores
 from cs3.store import VectorTable, ema_
-from cs3.stores import Stores, VectorStore
+from cs3.stores import (
+    AnotherWriterError,
+    StoreAwayError,
+    StoreError,
+    StoreMismatchError,
+    Stores,
+    VectorStore,
+)
 from cs3.widened import WidenedLinear
 
 __all__ = [
+    "AnotherWriterError",
     "Batch",
     "CASLinear",
     "CS3Config",
@@ -44,6 +52,9 @@ __all__ = [
     "ServerStore",
     "ServerStores",
     "Step",
+    "StoreAwayError",
+    "StoreError",
+    "StoreMismatchError",
     "Stores",
     "VectorStore",
     "VectorTable",

@@ -31,6 +31,10 @@ class TwoSlots:
         self._sequence = state[0]
         self.commit: Callable[[int], None] = self._step
 
+    def sequence(self) -> int:
+        """Publications so far."""
+        return int(self._sequence)
+
     def version(self) -> int:
         """Of the last publication."""
         state: list[int] = self.state.tolist()
@@ -73,8 +77,7 @@ class EmbeddedStore:
     """
 
     def __init__(self, rows: int, width: int) -> None:
-        checked_size(rows, width)
-        self.rows, self.width = rows, width
+        self.rows, self.width = rows, width = checked_size(rows, width)
         self._slots = TwoSlots(
             torch.tensor([0, EVER, EVER]), torch.zeros(2, rows, dtype=torch.int32), torch.zeros(1 + 2 * rows, width)
         )
@@ -90,7 +93,7 @@ class EmbeddedStore:
     def put(self, keys: Tensor, vectors: Tensor, version: int, *, replace: bool = False) -> None:
         """Publishes vectors [n, width] of distinct keys [n]."""
         keys, vectors = checked_publication(keys, vectors, rows=self.rows, width=self.width)
-        checked_version(version, self.version(), replace=replace)
+        version = checked_version(version, self.version(), replace=replace)
         self._slots.put(keys, vectors, version, replace=replace)
 
     def clear(self) -> None:

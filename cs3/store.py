@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cs3.stores import VectorStore, checked_keys
+from cs3.stores import AnotherWriterError, VectorStore, checked_keys
 from cs3.versions import EVER, Versions
 
 DAY = 86_400
@@ -185,7 +185,8 @@ class VectorTable:
 
         Raises:
             ValueError: when something was published later than ``now``.
-            OSError: when the store is away; nothing is published in this process then, and it may be tried again.
+            StoreError: when the store is away or refuses, or when somebody else publishes there at the same time;
+                nothing is published in this process then, and it may be tried again.
         """
         self._versions.check(now)
         keys = self._changed.nonzero().squeeze(1)
@@ -295,15 +296,23 @@ class VectorTable:
         store = self.store if self._next is None else self._next
         if store is None:
             return
-        whole = self._next is not None or store.version() != self.published_at
-        if whole:
-            keys = (self.counts > 0).nonzero().squeeze(1)
-            vectors = self._seen(keys)
-        store.put(keys, vectors, now, replace=whole)
+        if self._next is not None or store.version() != self.published_at:
+            self._put_all(store, now)
+        else:
+            try:
+                store.put(keys, vectors, now)
+            except AnotherWriterError:
+                if store.version() != self.published_at:
+                    raise  # somebody publishes at the same time
+                self._put_all(store, now)  # somebody's of the same time as this table's last one
         if self._next is not None:
             former, self.store, self._next = self.store, self._next, None
             if former is not None and former is not self.store:
                 former.close()
+
+    def _put_all(self, store: VectorStore, now: int) -> None:
+        keys = (self.counts > 0).nonzero().squeeze(1)
+        store.put(keys, self._seen(keys), now, replace=True)
 
     def _seen(self, keys: Tensor) -> Tensor:
         """Live rows as a tower reads them."""

@@ -1,15 +1,24 @@
-"""The mapped file: what it refuses, and what a killed writer leaves."""
+"""The mapped file: several at once, what it refuses, and what a killed writer leaves."""
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
+import pickle
 import signal
+import struct
+import tempfile
+import threading
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
 
-from cs3.mapped import HEADER, MAGIC, STATE, MappedStore, MappedStores
+from cs3 import AnotherWriterError, StoreError, StoreMismatchError, mapped
+from cs3.mapped import HEADER, MAGIC, PAGE, STATE, MappedStore, MappedStores
 from cs3.versions import EVER
 
 ROWS, WIDTH = 300, 64
@@ -20,6 +29,20 @@ def write_for_ever(path):
     for version in range(store.version() + 1, 10**9):
         vectors = torch.full((ROWS, WIDTH), float(version))
         store.put(torch.arange(ROWS), vectors, version, replace=version % 5 == 0)
+
+
+def processes(count, target, *args):
+    """Runs ``target(index, queue, *args)`` in so many processes; gives what they put in the queue, in their order."""
+    # Forked, since they only have to be other processes: a new interpreter would spend seconds on imports.
+    fork = multiprocessing.get_context("fork")
+    queue = fork.SimpleQueue()
+    all_ = [fork.Process(target=target, args=(index, queue, *args)) for index in range(count)]
+    for one in all_:
+        one.start()
+    found = sorted(queue.get() for _ in all_)
+    for one in all_:
+        one.join()
+    return found
 
 
 def keys(*values):
@@ -65,11 +88,311 @@ def test_a_process_continues_where_the_former_was(tmp_path):
     assert second.fetch(keys(3, 0, 1)).tolist() == [[1, 2], [5, 6], [0, 0]]
 
 
-def test_an_empty_file_takes_no_disk_space(tmp_path):
-    MappedStore(tmp_path / "x", 1_000_000, 64).close()
+def test_of_ten_that_open_first_at_once_all_open_the_same_file(tmp_path):
+    """The first one publishes; whoever came within the same instant sees it, and it is in the file."""
+
+    def opened(index, queue, path, together):
+        together.wait()
+        store = made(path)
+        if index == 0:
+            store.put(keys(1), torch.ones(1, 2), 7)
+        together.wait()
+        queue.put((index, store.version(), os.fstat(store._file).st_ino))
+
+    for round_ in range(4):
+        path = tmp_path / f"{round_}"
+        together = multiprocessing.get_context("fork").Barrier(10)
+        found = processes(10, opened, path, together)
+        assert found == [(index, 7, path.stat().st_ino) for index in range(10)]
+        assert made(path).fetch(keys(1)).all()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_who_opens_while_another_one_makes_it_waits_for_that_one(tmp_path, monkeypatch):
+    fill, waiting = mapped._fill, []
+
+    def slowly(*args):
+        if not waiting:
+            waiting.append(threading.Thread(target=lambda: waiting.append(made(tmp_path / "x"))))
+            waiting[0].start()
+            time.sleep(0.05)
+        fill(*args)
+
+    monkeypatch.setattr(mapped, "_fill", slowly)
+    writer = made(tmp_path / "x")
+    writer.put(keys(1), torch.ones(1, 2), 7)
+    waiting[0].join()
+    assert waiting[1].version() == 7
+    assert [found.name for found in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_a_killed_maker_left_is_written_over(tmp_path):
+    (tmp_path / ".x.new").write_bytes(b"half" * 5000)
+    assert made(tmp_path / "x").version() == EVER
+    assert [found.name for found in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_link_in_the_place_of_the_file_beside_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / ".x.new").symlink_to("precious")
+    with pytest.raises(StoreError, match="not usable: Too many levels"):
+        made(tmp_path / "x")
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def publish_often(index, queue, path, together):
+    told = published = 0
+    store = made(path)
+    for version in range(300):
+        if version % 50 == 0:
+            together.wait()
+        value = float(2 * version + index)
+        try:
+            store.put(torch.arange(5), torch.full((5, 2), value), version, replace=version % 2 == 1)
+            published += 1
+        except AnotherWriterError:
+            told += 1
+        except ValueError:  # the other one's is newer
+            told += 1
+        seen = store.fetch(torch.arange(5))
+        assert bool((seen == seen[0, 0]).all())
+    queue.put((index, published, told, store._slots.sequence()))
+
+
+def test_of_two_that_publish_at_once_nothing_is_mixed_and_every_publication_counts(tmp_path):
+    """Two real processes; the number of steps is the number of those that were told that they published."""
+    path = tmp_path / "x"
+    together = multiprocessing.get_context("fork").Barrier(2)
+    found = processes(2, publish_often, path, together)
+    assert [index for index, *_ in found] == [0, 1]
+    assert sum(published for _, published, _, _ in found) == made(path)._slots.sequence()
+    assert all(published + told == 300 for _, published, told, _ in found)
+    assert sum(told for _, _, told, _ in found) > 0
+
+
+def test_one_that_publishes_while_another_one_does_is_told(tmp_path):
+    one, other = made(tmp_path / "x"), made(tmp_path / "x")
+    step = one._slots.commit
+
+    def meanwhile(sequence):
+        for replace in (False, True):
+            with pytest.raises(AnotherWriterError, match="being written by another, must have one writer"):
+                other.put(keys(2), torch.ones(1, 2), 9, replace=replace)
+        with pytest.raises(AnotherWriterError):
+            other.clear()
+        step(sequence)
+
+    one._slots.commit = meanwhile
+    one.put(keys(1), torch.ones(1, 2), 3)
+    assert (other.version(), other.fetch(torch.arange(5)).sum()) == (3, 2)
+
+
+def test_nothing_is_added_to_what_somebody_else_published(tmp_path):
+    one, other = made(tmp_path / "x"), made(tmp_path / "x")
+    one.put(keys(1), torch.ones(1, 2), 3)
+    with pytest.raises(AnotherWriterError, match="changed meanwhile, must have one writer"):
+        other.put(keys(2), torch.ones(1, 2), 3)
+    assert one.fetch(torch.arange(5)).sum(1).tolist() == [0, 2, 0, 0, 0]
+    other.put(keys(2), torch.ones(1, 2), 3, replace=True)
+    with pytest.raises(AnotherWriterError):
+        one.put(keys(1), torch.ones(1, 2), 4)
+    made(tmp_path / "x").put(keys(3), torch.ones(1, 2), 4)
+    assert one.fetch(torch.arange(5)).sum(1).tolist() == [0, 0, 2, 2, 0]
+
+
+def test_a_store_opened_before_a_fork_is_two_writers(tmp_path):
+    store = made(tmp_path / "x")
+
+    def publish(index, queue):
+        store.put(keys(index), torch.ones(1, 2), 5)
+        queue.put(index)
+
+    assert processes(1, publish) == [0]
+    assert store.version() == 5
+    with pytest.raises(AnotherWriterError):
+        store.put(keys(1), torch.ones(1, 2), 6)
+
+
+def test_the_room_on_the_disk_is_taken_when_the_file_is_made(tmp_path):
+    """A page that found no room later would end the process with a bus error."""
+    MappedStore(tmp_path / "x", 10_000, 8).close()
     found = (tmp_path / "x").stat()
-    assert found.st_size > 500_000_000
-    assert found.st_blocks * 512 < 1_000_000
+    assert found.st_blocks * 512 >= found.st_size > 640_000
+
+
+def test_a_file_with_holes_gets_its_room_before_it_is_written_to(tmp_path):
+    MappedStore(tmp_path / "x", 10_000, 8).close()
+    empty = (tmp_path / "x").read_bytes()
+    with (tmp_path / "x").open("wb") as file:
+        file.write(empty[:PAGE])
+        file.truncate(len(empty))
+    assert (tmp_path / "x").stat().st_blocks * 512 < len(empty)
+    store = MappedStore(tmp_path / "x", 10_000, 8)
+    store.put(keys(1), torch.ones(1, 8), 3)
+    assert (tmp_path / "x").stat().st_blocks * 512 >= len(empty)
+    assert store.fetch(keys(0, 1)).sum() == 8
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StoreError, match=r"x' of 8280 bytes == not usable: No space left on device") as caught:
+        made(tmp_path / "x")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [0, 10, PAGE, 8279])
+def test_a_file_that_is_cut_while_it_is_mapped_is_told_and_ends_no_process(tmp_path, length):
+    store = made(tmp_path / "x")
+    store.put(keys(1), torch.ones(1, 2), 3)
+    os.truncate(tmp_path / "x", length)
+    for use in (store.version, store.clear, lambda: store.fetch(keys(1)), lambda: store.put(keys(1), NEW, 4)):
+        with pytest.raises(StoreMismatchError, match=r"not a vector store|it was cut off"):
+            use()
+    os.truncate(tmp_path / "x", 8280)
+    if length < PAGE:
+        with pytest.raises(StoreMismatchError, match=r"not a vector store|rows == 0"):
+            store.fetch(keys(1))
+
+
+NEW = torch.full((1, 2), 4.0)
+
+
+def test_damage_in_the_file_is_never_served(tmp_path):
+    store = made(tmp_path / "x")
+    store.put(keys(1), torch.ones(1, 2), 3)
+    whole = (tmp_path / "x").read_bytes()
+    places = (PAGE + 4 * (5 + 1), mapped._slots_at(5) + 4 * 2 * (1 + 1))
+    for at, packed in zip(places * 2, ("<i", "<f", "<i", "<f"), strict=True):
+        for bad in (10**9, -5) if packed == "<i" else (float("nan"), float("inf")):
+            with (tmp_path / "x").open("r+b") as file:
+                file.seek(at)
+                file.write(struct.pack(packed, bad))
+            with pytest.raises(StoreMismatchError, match="x' == damaged, must hold finite vectors"):
+                store.fetch(keys(0, 1))
+            assert not store.fetch(keys(0)).any()
+            with (tmp_path / "x").open("r+b") as file:
+                file.write(whole)
+    assert store.fetch(keys(1)).all()
+
+
+def test_a_file_that_was_removed_or_replaced_takes_no_publication(tmp_path):
+    store = made(tmp_path / "x")
+    (tmp_path / "x").unlink()
+    with pytest.raises(StoreError, match="not usable: No such file"):
+        store.put(keys(1), NEW, 4)
+    other = made(tmp_path / "x")
+    with pytest.raises(StoreMismatchError, match="another file by now, must be opened anew"):
+        store.put(keys(1), NEW, 4)
+    assert other.version() == EVER
+
+
+def test_a_link_is_followed_and_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    made(tmp_path / "link").put(keys(1), NEW, 4)
+    assert (tmp_path / "link").is_symlink()
+    assert made(tmp_path / "file").version() == 4
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    for name, says in {
+        "folder": "Is a directory",
+        "loop": "Too many levels",
+        "pipe": "not a regular file",
+        "nowhere/x": "No such file",
+        "file/x": "Not a directory",
+        "x" * 300: "File name too long",
+    }.items():
+        with pytest.raises(StoreError, match=says) as caught:
+            made(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder", "link", "loop", "pipe"]
+
+
+@contextmanager
+def somebody_else():
+    """Runs as a user who owns nothing here, where that can be done."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_who_may_only_read_reads_and_is_told_when_publishing():
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = Path(folder) / "x"
+        writer = made(path)
+        writer.put(keys(1), NEW, 4)
+        path.chmod(0o444)
+        Path(folder).chmod(0o555)
+        with somebody_else():
+            reader = made(path)
+            with pytest.raises(StoreError, match=r"x2' of 8280 bytes == not usable: Permission denied"):
+                made(path.with_name("x2"))
+        assert reader.fetch(keys(1)).tolist() == NEW.tolist()
+        for use in (lambda: reader.put(keys(1), NEW, 5), reader.clear):
+            with pytest.raises(StoreError, match="== read only, must be writable to publish"):
+                use()
+        if os.geteuid() == 0:
+            writer.put(keys(2), NEW, 5)
+            assert (reader.version(), reader.fetch(keys(2)).tolist()) == (5, NEW.tolist())
+        Path(folder).chmod(0o755)
+
+
+def test_a_pickled_store_opens_its_file_again(tmp_path):
+    store = made(tmp_path / "x", ranker="v1")
+    again = pickle.loads(pickle.dumps(store))
+    store.put(keys(1), NEW, 4)
+    assert again.fetch(keys(1)).tolist() == NEW.tolist()
+    store.close()
+    store.close()
+    with pytest.raises(StoreMismatchError, match="== closed, must be open"):
+        pickle.dumps(store)
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "says"),
+    [
+        (2**31, 2, "rows == 2147483648, must be at most 1073741823"),
+        (2**30 - 1, 2**40, "must fit a file of less than"),
+        (1.5, 2, "rows == 1.5, must be an integer"),
+        (5, "2", "width == '2', must be an integer"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused_before_anything_is_made(tmp_path, rows, width, says):
+    with pytest.raises(ValueError, match=says):
+        MappedStore(tmp_path / "x", rows, width)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_stay_in_the_folder(tmp_path):
+    stores = MappedStores(tmp_path / "arm")
+    stores.open("../x/é@", rows=5, width=2, ranker="../r")
+    assert [found.name for found in stores.folder.iterdir()] == ["..%2Fx%2F%C3%A9%40@..%2Fr.vectors"]
+    assert [found.name for found in tmp_path.iterdir()] == ["arm"]
+    for table, ranker, says in (
+        ("", "", "table == ''"),
+        (3, "", "table == 3"),
+        ("t", "\ud800", r"ranker == '\\ud800'"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            stores.open(table, rows=5, width=2, ranker=ranker)
+    with pytest.raises(ValueError, match="ranker == "):
+        stores.switch("\ud800")
+    (stores.folder / "ranker").write_bytes(b"\xff")
+    with pytest.raises(StoreMismatchError, match=r"ranker' == b'\\xff', must be UTF-8"):
+        stores.ranker()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file' == not usable: File exists"):
+        MappedStores(tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +431,9 @@ def test_a_store_of_another_schema_or_no_store_at_all_is_refused(tmp_path):
         assert path.read_bytes() == junk
     path.write_bytes(whole[:-1])
     with pytest.raises(ValueError, match=f"bytes == {len(whole) - 1}, must be {len(whole)}: it was cut off"):
+        made(path)
+    path.write_bytes(whole + b"x")
+    with pytest.raises(ValueError, match=f"bytes == {len(whole) + 1}, must be {len(whole)}: it was written to"):
         made(path)
 
 
