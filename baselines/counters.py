@@ -204,7 +204,7 @@ class Counters:
             "user_last": self._user_last.copy(),
             "ad_last": self._ad_last.copy(),
             "touched": [rows.copy() for rows in self._touched],
-            "versions": list(self._versions),
+            "versions": [dict(vars(version)) for version in self._versions],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -212,7 +212,7 @@ class Counters:
         self._user, self._ad, self._slot = state["user"].copy(), state["ad"].copy(), state["slot"].copy()
         self._user_last, self._ad_last = state["user_last"].copy(), state["ad_last"].copy()
         self._touched = [rows.copy() for rows in state["touched"]]
-        self._versions = deque(state["versions"])
+        self._versions = deque(Published(**version) for version in state["versions"])
 
 
 def _count(table: npt.NDArray[np.float64], row: npt.NDArray[np.int64], clicks: Any, shows: Any) -> None:

@@ -429,7 +429,7 @@ def _logs(run: Run, name: str) -> pa.Table:
     parts = []
     for file in _files(run, name):
         try:
-            found = pq.read_table(file, partitioning=None)
+            found = pq.read_table(file, partitioning=None, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
             raise ValueError(f"{file}: not a readable Parquet file ({error})") from error
         for place, (key, value) in enumerate(_cell(run, file.parent).items()):

@@ -3,6 +3,7 @@
 - ``DIR/manifest.json``: the whole resolved config, arms, seeds, versions: what the run is.
 - ``DIR/cells/W/NAME/``: one cell of one world, complete since it has its name.
 - ``DIR/work/W/NAME/``: what later cells need of it (weights, hidden vectors); removed when the run is finished.
+- ``DIR/seal.json``, and one in every cell: digests of the files; see :mod:`simulator.seal`.
 - ``DIR/results.json``: figures; byte-equal for equal manifests, whatever the number of workers.
 - ``DIR/timing.json``: whatever a clock measured.
 - ``DIR/.lock``: there while a process works on the run; see :mod:`simulator.run_lock`.
@@ -13,23 +14,22 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from simulator.files import ASIDE, plain, read_json, refuse_links, unwritable, write_bytes, write_json
+from simulator.names import component
 from simulator.run_lock import LOCK, locked
+from simulator.seal import SEAL, check, check_file, seal, seal_run, whole
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the run directory's layout."""
-ASIDE = ".aside."
-"""What the names of directories that are being written or removed begin with."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,7 @@ class Cell:
     @property
     def path(self) -> Path:
         """Relative to ``cells``."""
-        safe = self.name.replace("/", "_").replace(":", "_")
-        return Path(f"world-{self.world}") / (f"{safe}.{self.variant}" if self.variant else safe)
+        return Path(f"world-{self.world}") / component(f"{self.name}.{self.variant}" if self.variant else self.name)
 
 
 class RunDirectory:
@@ -82,23 +81,44 @@ class RunDirectory:
     @classmethod
     @contextmanager
     def alone(cls, root: Path, manifest: dict[str, Any]) -> Iterator[Self]:
-        """The run, which no other process works on in this block.
+        """The run, which no other process works on in this block; it is sealed when the block ends well.
 
         Raises:
-            ValueError: one line, if another process does, or as the constructor.
+            ValueError: one line, if another process does, if there is a link in the directory, or as the constructor.
         """
         with ExitStack() as held:
             try:
                 root.mkdir(parents=True, exist_ok=True)
+                refuse_links(root)
                 _refuse_foreign(root)
                 held.enter_context(locked(root))
             except OSError as error:
                 raise ValueError(f"{root}: {error.strerror or error}, choose another --out") from error
-            yield cls(root, manifest)
+            run = cls(root, manifest)
+            if (root / SEAL).exists():
+                check_file(root / "manifest.json", f"remove {root}, or choose another --out")
+            else:
+                run.seal()
+            yield run
+            run.seal()
 
     def done(self, cell: Cell) -> bool:
-        """Whether a cell is complete."""
-        return (self.root / "cells" / cell.path / "cell.json").exists()
+        """Whether a cell is complete: one that lost a file is not, and is made anew."""
+        return whole(self.cell(cell))
+
+    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those of some cells that are not complete, once the others are known to be what was written.
+
+        Raises:
+            DamagedError: one line, naming a damaged file of a complete cell and what to do.
+        """
+        left = []
+        for cell in cells:
+            if self.done(cell):
+                check(self.cell(cell))
+            else:
+                left.append(cell)
+        return left
 
     def cell(self, cell: Cell) -> Path:
         """Where a complete cell is."""
@@ -109,6 +129,10 @@ class RunDirectory:
         path = self.root / "work" / cell.path
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def kept(self, cell: Cell) -> bool:
+        """Whether what a cell left for later ones is there, all of it."""
+        return whole(self.root / "work" / cell.path)
 
     def writing(self, cell: Cell) -> AbstractContextManager[Path]:
         """A directory to fill; it gets the cell's name when the block ends well, and vanishes when it does not.
@@ -128,13 +152,18 @@ class RunDirectory:
             for aside in self.root.glob(pattern):
                 shutil.rmtree(aside, ignore_errors=True)
 
+    def seal(self) -> None:
+        """Put down the digests of what is there; see :mod:`simulator.seal`."""
+        seal_run(self.root)
+
     def finish(self) -> None:
-        """Remove the work files of a finished run, all at once: half of them would look like all of them."""
+        """Remove the work files of a finished run, all at once (half of them would look like all), and seal it."""
         gone = self.root / f"{ASIDE}work"
         shutil.rmtree(gone, ignore_errors=True)
         if (self.root / "work").exists():
             (self.root / "work").replace(gone)
             shutil.rmtree(gone, ignore_errors=True)
+        self.seal()
 
 
 @contextmanager
@@ -146,6 +175,7 @@ def _as_a_whole(final: Path) -> Iterator[Path]:
     try:
         aside.mkdir(parents=True)
         yield aside
+        seal(aside)
         if replaces:
             final.replace(old)
         try:
@@ -159,27 +189,6 @@ def _as_a_whole(final: Path) -> Iterator[Path]:
     finally:
         for path in (aside, old):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def unwritable(path: Path, error: OSError) -> ValueError:
-    """One line on a file that could not be written, by its final name, and what to do."""
-    named = Path(*(_final_name(part) for part in path.parts))
-    # numpy tells a short write by its length only.
-    full = error.errno in FULL or (error.errno is None and _room(path) < 1 << 16)
-    said = os.strerror(error.errno or errno.ENOSPC) if full else error.strerror or str(error).splitlines()[0]
-    mend = "make room and give the same command again, it resumes" if full else "choose another --out"
-    return ValueError(f"{named}: {said}, {mend}")
-
-
-def _final_name(part: str) -> str:
-    bare = part.removesuffix(".aside")
-    return bare.removeprefix(ASIDE).rpartition(".")[0] if bare.startswith(ASIDE) else bare
-
-
-def _room(path: Path) -> int:
-    """Bytes free where a file was to be."""
-    there = next(parent for parent in path.absolute().parents if parent.exists())
-    return shutil.disk_usage(there).free
 
 
 def _refuse_foreign(root: Path) -> None:
@@ -203,54 +212,6 @@ def _same_run(path: Path, manifest: dict[str, Any]) -> None:
         raise ValueError(f"{path.parent}: holds another run ({there.get('command')}), choose another --out")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON aside, then rename. NaN and infinities become null; numpy scalars and arrays become plain.
-
-    Raises:
-        ValueError: one line naming the file and what to do, if the disk is full or cannot be written.
-    """
-    write_bytes(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
-
-
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file aside, then rename; nothing is left of one that fails.
-
-    Raises:
-        ValueError: one line naming the file and what to do, if the disk is full or cannot be written.
-    """
-    aside = path.with_name(path.name + ".aside")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
-        raise unwritable(path, error) from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        ValueError: one line naming the file, if it is missing or damaged.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a readable JSON file ({error})") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: holds a {type(value).__name__}, must be an object")
-    return value
-
-
-def plain(value: Any) -> Any:
-    """Containers, numpy values and tuples as plain JSON values; NaN and infinities as None."""
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
+__all__ = [
+    "SCHEMA", "Cell", "RunDirectory", "digest", "plain", "read_json", "unwritable", "write_bytes", "write_json",
+]  # fmt: skip

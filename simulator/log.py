@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from simulator.files import DamagedError
 from simulator.records import PAD, Candidates, Impressions, Ranked, Requests, Slates, concatenate
 
 
@@ -104,35 +105,23 @@ def write_parquet(record: Any, path: Path) -> None:
             columns[field.name] = pa.array(values)
     aside = path.with_name(path.name + ".aside")
     try:
-        pq.write_table(pa.table(columns), aside, compression="zstd")
+        pq.write_table(pa.table(columns), aside, compression="zstd", write_page_checksum=True)
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise OSError(error.errno, os.strerror(error.errno) if error.errno else str(error), str(path)) from error
 
 
-def check_parquet(path: Path) -> None:
-    """Read a Parquet file's footer, which one that was cut short does not have.
-
-    Raises:
-        ValueError: one line naming the file, if it is missing or damaged.
-    """
-    try:
-        pq.read_metadata(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-
-
 def read_parquet(kind: type[Any], path: Path) -> Any:
     """Read back what :func:`write_parquet` wrote.
 
     Raises:
-        ValueError: one line naming the file, if it is missing or damaged.
+        DamagedError: one line naming the file, if it is missing, damaged or of another record.
     """
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise DamagedError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
     values: dict[str, Any] = {}
     for field in fields(kind):
         if field.name not in table.column_names:

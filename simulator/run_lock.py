@@ -6,12 +6,16 @@ holds it and is removed at the end.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from simulator.files import NO_LINKS
 
 LOCK = ".lock"
 """File of a run directory, there while somebody works on it."""
@@ -42,7 +46,7 @@ def locked(root: Path) -> Iterator[None]:
 def _taken(path: Path) -> int:
     """A locked descriptor of the file that has this name now: its holder may have removed it before we got the lock."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        file = _plain(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
@@ -59,3 +63,19 @@ def _taken(path: Path) -> int:
             os.close(file)
             raise
         os.close(file)
+
+
+def _plain(path: Path) -> int:
+    """A descriptor of the lock's file, which must be ours to write: no link of either kind, no pipe."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        file = -1
+    found = os.fstat(file) if file >= 0 else None
+    if found is None or not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        if file >= 0:
+            os.close(file)
+        raise ValueError(f"{path}: {NO_LINKS}")
+    return file

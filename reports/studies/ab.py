@@ -20,6 +20,7 @@ from reports.studies.twins import compute_missing, facts_of, trained
 from reports.verdict import rule
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import check, check_worlds, worlds_of
+from simulator.names import readable
 from simulator.scenario import Scenario
 from simulator.world import build
 
@@ -55,7 +56,10 @@ class Plan:
 
     def default_out(self) -> Path:
         """``runs/ab-SCENARIO-DIGEST``: the same command resumes the same directory."""
-        return Path("runs") / f"ab-{self.scenario.name}{'-small' if self.small else ''}-{digest(self.identity())}"
+        return (
+            Path("runs")
+            / f"ab-{readable(self.scenario.name)}{'-small' if self.small else ''}-{digest(self.identity())}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

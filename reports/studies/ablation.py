@@ -36,6 +36,7 @@ from reports.studies.workers import one_thread
 from simulator import feasible
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import worlds_of
+from simulator.names import component
 from simulator.records import take
 from simulator.scenario import Scenario
 from simulator.world import build
@@ -178,7 +179,7 @@ def _scenario(
     plan: Plan, s: Scenario, root: Path, jobs: int, quiet: bool, engine: Dask | None
 ) -> tuple[Found, dict[str, Any]]:
     """All cells of one scenario in both sets of worlds, and what a request costs in each."""
-    home = root / "scenarios" / s.name
+    home = root / "scenarios" / component(s.name)
     home.parent.mkdir(parents=True, exist_ok=True)
     given = settings_of(s.name, plan.settings)
     identity = {"kind": "ablation of one scenario", "settings": given, "config": s.model_dump(mode="json")} | made_by()

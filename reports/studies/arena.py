@@ -32,6 +32,7 @@ from reports.studies.summary import Facts, compare, curve, learning
 from reports.studies.twins import compute_missing, facts_of, trained
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import check, check_worlds, worlds_of
+from simulator.names import readable
 from simulator.scenario import Scenario
 from simulator.world import build
 
@@ -80,7 +81,10 @@ class Plan:
 
     def default_out(self) -> Path:
         """``runs/arena-SCENARIO-DIGEST``: the same command resumes the same directory."""
-        return Path("runs") / f"arena-{self.scenario.name}{'-small' if self.small else ''}-{digest(self.identity())}"
+        return (
+            Path("runs")
+            / f"arena-{readable(self.scenario.name)}{'-small' if self.small else ''}-{digest(self.identity())}"
+        )
 
 
 @cache

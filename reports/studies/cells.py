@@ -35,6 +35,9 @@ from simulator.world import World, build
 
 BURN_IN, A_A = "burn-in", "a-a"
 """Names of the cells that are no arm's."""
+STATE = "safetensors"
+ARM_STATE = f"arm.{STATE}"
+"""Files of weights, in the work of a cell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +105,8 @@ def _burn_in(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> N
     for day in range(s.run.burn_in):
         learn_from_log(log, evaluator, s.cascade, day, on_tick)
     with run.keeping(task.cell) as work:
-        save_state(work / "ranker.pt", _state(ranker))
-        save_state(work / "evaluator.pt", _state(evaluator))
+        save_state(work / f"ranker.{STATE}", _state(ranker))
+        save_state(work / f"evaluator.{STATE}", _state(evaluator))
         save_array(work / "hidden.npy", log.hidden)
     with run.writing(task.cell) as out:
         write_parquet(_without_hidden(log), out / "log.parquet")
@@ -145,13 +148,13 @@ def burn_in_log(run: RunDirectory, world: int) -> Impressions:
     cell = Cell(world=world, name=BURN_IN)
     log: Impressions = read_parquet(Impressions, run.cell(cell) / "log.parquet")
     work = run.work(cell)
-    return replace(log, label=log.label.copy(), hidden=load_array(work / "hidden.npy", work))
+    return replace(log, label=log.label.copy(), hidden=load_array(work / "hidden.npy", work, rows=len(log)))
 
 
 def _load_burn_in(run: RunDirectory, world: int) -> tuple[Impressions, Any, Any]:
     """The burn-in's log with its hidden vectors, the ranker's and the evaluation ranker's state."""
     work = run.work(Cell(world=world, name=BURN_IN))
-    ranker, evaluator = (load_state(work / f"{n}.pt", work) for n in ("ranker", "evaluator"))
+    ranker, evaluator = (load_state(work / f"{n}.{STATE}", work) for n in ("ranker", "evaluator"))
     return burn_in_log(run, world), ranker, evaluator
 
 
@@ -238,7 +241,7 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         with blamed(f"arm '{spelling.name}' at time {(s.run.burn_in + task.cell.days) * DAY}: saving its snapshot"):
             content = packed(state)
         with run.keeping(task.cell) as work:
-            write_bytes(work / "arm.pt", content)
+            write_bytes(work / ARM_STATE, content)
     with run.writing(task.cell) as out:
         write_parquet(_without_hidden(log), out / "log.parquet")
         write_parquet(ledger, out / "ledger.parquet")

@@ -33,6 +33,7 @@ from simulator import feasible
 from simulator.config import validated
 from simulator.designs import LIVE, Assignment, DesignConfig
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.names import readable
 from simulator.scenario import Scenario
 from simulator.training_rows import Training
 from simulator.world import WorldConfig
@@ -99,7 +100,10 @@ class Plan:
 
     def default_out(self) -> Path:
         """``runs/lab-SCENARIO-DIGEST``: the same command resumes the same directory."""
-        return Path("runs") / f"lab-{self.scenario.name}{'-small' if self.small else ''}-{digest(self.identity())}"
+        return (
+            Path("runs")
+            / f"lab-{readable(self.scenario.name)}{'-small' if self.small else ''}-{digest(self.identity())}"
+        )
 
     @property
     def seeds(self) -> range:
@@ -131,7 +135,7 @@ def run_lab(
     written = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, small=plan.small)
     with RunDirectory.alone(root, written) as run:
         tasks = tasks_of(plan, root.absolute())
-        missing = [cell for cell in tasks if not run.done(cell)]
+        missing = run.missing(tasks)
         compute_all(
             run,
             {cell: (tasks[cell], len(tasks)) for cell in missing},

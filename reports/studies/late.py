@@ -112,7 +112,7 @@ def _cell(config: LateConfig, kind: str, ads: int) -> Cell:
 def _trained(config: LateConfig, directory: RunDirectory) -> dict[str, Side]:
     """Facets and vectors of the trained towers, trained if they are not there yet."""
     cell = Cell(world=config.seed, name=TRAINED)
-    if not directory.done(cell):
+    if directory.missing([cell]):
         sides = trained(load(config.scenario, small=config.small), config.seed, config.requests)
         with directory.writing(cell) as aside:
             for kind, side in sides.items():
@@ -124,7 +124,7 @@ def _trained(config: LateConfig, directory: RunDirectory) -> dict[str, Side]:
 def _measure(config: LateConfig, directory: RunDirectory, side: Side, kind: str, ads: int, quiet: bool) -> None:
     """One size of one kind, unless it is there."""
     cell = _cell(config, kind, ads)
-    if directory.done(cell):
+    if not directory.missing([cell]):
         return
     from tqdm import tqdm
 

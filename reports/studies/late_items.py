@@ -20,6 +20,7 @@ import torch
 
 from reports.arms import make_retriever, parse
 from reports.studies.evaluation import sample
+from reports.studies.states import load_arrays
 from reports.studies.tuning import burn_in_log
 from simulator.keyed_random import subseed
 from simulator.marketplace import learn_from_log
@@ -57,8 +58,8 @@ class Side(NamedTuple):
     @classmethod
     def load(cls, path: Path) -> Side:
         """From ``.npz``."""
-        with np.load(path) as kept:
-            return cls(kept["users"], kept["items"], kept["log_bid"], float(kept["gain"]))
+        kept = load_arrays(path, path.parent)
+        return cls(kept["users"], kept["items"], kept["log_bid"], float(kept["gain"]))
 
 
 def trained(scenario: Scenario, seed: int, requests: int) -> dict[str, Side]:

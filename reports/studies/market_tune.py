@@ -20,6 +20,7 @@ from reports import arms
 from reports.studies.evaluation import read_panel, sample
 from reports.studies.manifests import made_by, manifest
 from reports.studies.search import Point, Space, search
+from reports.studies.states import load_array
 from reports.studies.tune import described, spelled
 from reports.studies.tuning import NIGHTS, burn_in_log
 from reports.studies.workers import Progress, compute_all, one_thread
@@ -30,6 +31,7 @@ from simulator.log import read_parquet, write_parquet
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY, Impressions
 from simulator.scenario import Scenario
+from simulator.seal import read_point, write_point
 from simulator.world import build
 
 SPACE = Space(
@@ -123,7 +125,7 @@ def run(
     with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed])) as directory:
         log = Cell(world=config.seed, name=LOG)
         every = [log, *(Cell(world=config.seed, name=model) for model in config.models)]
-        missing = [cell for cell in every if not directory.done(cell)]
+        missing = directory.missing(every)
         per_day = -(-DAY // config.scenario.cascade.tick)
 
         def split(waiting: Sequence[Cell], running: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
@@ -176,8 +178,8 @@ def compute(task: Task, cells: int) -> None:
         def score(point: Point) -> float:
             path = points / f"{'-'.join(map(str, point))}.json"
             if not path.exists():
-                write_json(path, {"recall": evaluate(task, SPACE.values(point), progress)})
-            found = read_json(path)["recall"]
+                write_point(path, {"recall": evaluate(task, SPACE.values(point), progress)})
+            found = read_point(path)["recall"]
             return float("nan") if found is None else float(found)
 
         found = search(SPACE, score, task.config.budget)
@@ -199,7 +201,7 @@ def evaluate(task: Task, params: dict[str, Any], progress: Progress) -> float:
     scenario, seed = task.config.shortened, task.cell.world
     at = RunDirectory(Path(task.root), {"identity": task.identity}).cell(Cell(world=seed, name=LOG))
     log: Impressions = read_parquet(Impressions, at / "log.parquet")
-    log = replace(log, label=log.label.copy(), hidden=np.load(at / "hidden.npy", mmap_mode="c"))
+    log = replace(log, label=log.label.copy(), hidden=load_array(at / "hidden.npy", at, rows=len(log)))
     world = build(scenario.world, seed, scenario.all_days)
     retriever = arms.make_retriever(
         arms.parse(task.cell.name), world.catalog, seed, params, {}, oldest_row=scenario.oldest_row

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +49,13 @@ from reports.studies.probes import (
     tau,
 )
 from reports.studies.replay import OnStep, Probe, replay_ranker, replay_retriever, steps
+from reports.studies.states import fitting, load_array, load_arrays
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
 from simulator.datasets.door import read_log
 from simulator.datasets.log import RealLog
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.files import DamagedError
 from simulator.plugins import RANKERS, make
 from simulator.records import Impressions
 
@@ -232,10 +233,11 @@ def _compute_missing(
     jobs: int,
     quiet: bool,
 ) -> None:
+    missing = set(run.missing(cells))
     tasks = {
         cell: Task(cell=cell, config=config, root=str(run.root), identity=identity, index=i)
         for i, cell in enumerate(cells)
-        if not run.done(cell)
+        if cell in missing
     }
 
     def split(waiting: Sequence[Cell], under_way: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
@@ -327,25 +329,22 @@ def _ranked(task: Task, run: RunDirectory) -> tuple[Impressions, Panel | None]:
     ranker = ranker_of(task.cell)
     assert ranker is not None
     path = run.work(ranker) / "log.npz"
-    if not path.exists():
+    if not run.kept(ranker):
         _ranker(replace(task, cell=ranker), run, lambda _: None)
-    try:
-        with np.load(path) as kept:
-            log = replace(read(task.config).impressions, pctr=kept["pctr"], hidden=kept["hidden"])
-            panel = Panel(*(kept[f"panel_{field}"] for field in Panel._fields)) if "panel_row" in kept else None
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); remove {path.parent} to compute it again") from error
-    return log, panel
+    kept, log = load_arrays(path, path.parent), read(task.config).impressions
+    pctr, hidden = (fitting(kept.get(name), path, path.parent, rows=len(log)) for name in ("pctr", "hidden"))
+    panel = Panel(*(kept[f"panel_{field}"] for field in Panel._fields)) if "panel_row" in kept else None
+    return replace(log, pctr=pctr, hidden=hidden), panel
 
 
 def _load(run: RunDirectory, cell: Cell) -> Scored:
     folder = run.cell(cell)
     try:
         found = read_json(folder / "cell.json")
-        scores, frozen = (np.load(folder / f"{mode}.npy") for mode in ("prequential", "frozen"))
+        scores, frozen = (load_array(folder / f"{mode}.npy", folder) for mode in ("prequential", "frozen"))
         return Scored(prequential=scores, frozen=frozen, tau=found["tau"], noise=found["noise"])
-    except (OSError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"{folder}: damaged ({error}); remove it to compute it again") from error
+    except KeyError as error:
+        raise DamagedError(f"{folder}: damaged or incomplete ({error}); remove it to compute it again") from error
 
 
 __all__ = ["ARMS", "OfflineConfig", "lines", "models_of", "read", "run", "settings"]

@@ -24,6 +24,7 @@ from reports.studies.summary import Facts, compare, curve
 from reports.studies.twins import compute_missing, facts_of
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import check_worlds, worlds_of
+from simulator.names import readable
 from simulator.plugins import nearest
 from simulator.scenario import Scenario, load
 
@@ -119,7 +120,7 @@ class Plan:
 
     def default_out(self) -> Path:
         """``runs/sensitivity-DIAL-SCENARIO-DIGEST``: the same command resumes the same directory."""
-        return Path("runs") / f"sensitivity-{self.dial}-{self.base().name}-{digest(self.identity())}"
+        return Path("runs") / f"sensitivity-{self.dial}-{readable(self.base().name)}-{digest(self.identity())}"
 
 
 def check(plan: Plan) -> dict[float, Scenario]:

@@ -23,11 +23,13 @@ from reports.studies.manifests import made_by, manifest
 from reports.studies.offline import OfflineConfig, read
 from reports.studies.replay import DivergedError, replay_ranker, replay_retriever, steps
 from reports.studies.search import Found, Point, Space, search
+from reports.studies.states import load_arrays
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
 from simulator.experiment import Cell, RunDirectory, plain, read_json, write_bytes, write_json
 from simulator.plugins import RANKERS, RETRIEVERS, make
 from simulator.records import Impressions
+from simulator.seal import read_point, write_point
 
 TOWER_SPACE = Space(
     ladders={
@@ -130,7 +132,7 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
         periods = sum(1 for _ in steps(fit_rows(config)[0], config.sync))
         traded = [replace(cell, variant=TRADED) for cell in cells]
         every = [*cells, *traded]
-        missing = [cell for cell in every if not run.done(cell)]
+        missing = run.missing(every)
         towers = [cell for cell in cells if not cell.name.startswith("@")]
 
         def split(waiting: Sequence[Cell], running: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
@@ -229,6 +231,8 @@ def compute(task: Task, cells: int) -> None:
             with one_thread():
                 write_json(path, {"auc": evaluate(task, space.values(point), progress)})
         return number(read_json(path)["auc"])
+                write_point(path, {"auc": evaluate(task, space.values(point), progress)})
+        return float(read_point(path)["auc"] or np.nan)
 
     found = _traded(task, run, space, score) if task.cell.variant else search(space, score, task.config.budget)
     with run.writing(task.cell) as out:
@@ -304,8 +308,8 @@ def of_tuned_ranker(task: Task, rows: Impressions, ranker: str) -> Impressions:
     path = RunDirectory(Path(task.root), {"identity": task.identity}).cell(
         Cell(world=task.cell.world, name=f"@{ranker}")
     )
-    with np.load(path / "log.npz") as kept:
-        return replace(rows, pctr=kept["pctr"], hidden=kept["hidden"])
+    kept = load_arrays(path / "log.npz", path)
+    return replace(rows, pctr=kept["pctr"], hidden=kept["hidden"])
 
 
 def described(space: Space, found: Found, measure: str = "auc") -> dict[str, Any]:

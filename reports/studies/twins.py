@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.arms import make_ranker, make_retriever, parse
-from reports.studies.cells import A_A, BURN_IN, Task, compute, ticks
+from reports.studies.cells import A_A, ARM_STATE, BURN_IN, Task, compute, ticks
 from reports.studies.engines import Dask
 from reports.studies.states import load_state
 from reports.studies.workers import compute_all
 from simulator.experiment import Cell, RunDirectory, read_json
-from simulator.log import check_parquet
 from simulator.plugins import Ranker, Retriever
 from simulator.scenario import Scenario
+from simulator.seal import check
 from simulator.world import World
 
 
@@ -39,14 +39,15 @@ def compute_missing(
     Raises:
         ValueError: one line, naming a damaged file of a finished cell and what to do.
     """
-    missing = [cell for cell in tasks if not run.done(cell)]
-    for cell in (cell for cell in tasks if cell not in missing):
-        _check(run, cell)
+    missing = run.missing(tasks)
     # A burn-in whose work files are gone is made again if an arm still needs them.
     for cell in (cell for cell in tasks if cell.name == BURN_IN):
         needed = any(c.world == cell.world and c.name not in (BURN_IN, A_A) for c in missing)
-        if needed and cell not in missing and not (run.work(cell) / "evaluator.pt").exists():
-            missing.insert(0, cell)
+        if needed and cell not in missing:
+            if run.kept(cell):
+                check(run.work(cell))
+            else:
+                missing.insert(0, cell)
     compute_all(
         run,
         {cell: (tasks[cell], len(tasks)) for cell in missing},
@@ -66,16 +67,6 @@ def _split(cells: Sequence[Cell], missing: Sequence[Cell]) -> tuple[list[Cell], 
     waiting = {c.world for c in missing if c.name == BURN_IN}
     free = [c for c in cells if c.name in (BURN_IN, A_A) or c.world not in waiting]
     return free, [c for c in cells if c not in free]
-
-
-def _check(run: RunDirectory, cell: Cell) -> None:
-    """Whether the files of a finished cell can be read: what cannot must not be found out after hours of work."""
-    facts_of(run, [cell])
-    try:
-        for path in sorted(run.cell(cell).glob("*.parquet")):
-            check_parquet(path)
-    except ValueError as error:
-        raise ValueError(f"{error}; remove {run.cell(cell)} to compute it again") from error
 
 
 def facts_of(run: RunDirectory, cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -99,7 +90,7 @@ def trained(
     """Retriever and ranker of each cell with their trained, warm state; an arm that left no state is not there."""
     arms = {}
     for cell in cells:
-        path = run.work(cell) / "arm.pt"
+        path = run.work(cell) / ARM_STATE
         if not path.exists():
             continue
         parts, state = parse(cell.name), load_state(path, run.cell(cell))

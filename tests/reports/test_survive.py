@@ -62,7 +62,7 @@ def half(tmp_path_factory) -> Path:
         patch.setattr(cells, "_arm", stop)
         with pytest.raises(KeyboardInterrupt):
             finish(root)
-    assert (root / "work/world-1/burn-in/ranker.pt").exists()
+    assert (root / "work/world-1/burn-in/ranker.safetensors").exists()
     return root
 
 
@@ -175,7 +175,7 @@ def test_killed_before_any_change_of_the_file_system(tmp_path, killed_at):
             os._exit(0)
         ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         for cell in root.glob("cells/*/[!.]*"):
-            assert sorted(path.name for path in cell.iterdir()) == ["cell.json", "log.json"], n
+            assert sorted(path.name for path in cell.iterdir()) == ["cell.json", "log.json", "seal.json"], n
         study(root)
         assert comparable(root) == expected, n
         assert not (root / "work").exists(), n
@@ -193,7 +193,7 @@ def test_killed_before_any_change_of_the_file_system(tmp_path, killed_at):
     [
         (False, "manifest.json"),
         (False, "progress.bin"),
-        (False, "work/world-1/burn-in/ranker.pt"),
+        (False, "work/world-1/burn-in/ranker.safetensors"),
         (False, "work/world-1/burn-in/hidden.npy"),
         (False, "cells/world-1/burn-in/log.parquet"),
         (True, "cells/world-1/popularity/ledger.parquet"),
@@ -286,9 +286,9 @@ def test_a_small_disk_for_real(whole, tmp_path, capsys):
         ("cells/world-1/random/log.parquet", 0.5, "cells/world-1/random"),
         ("cells/world-1/random/ledger.parquet", 0, "cells/world-1/random"),
         ("cells/world-1/burn-in/log.parquet", 0.9, "cells/world-1/burn-in"),
-        ("work/world-1/burn-in/ranker.pt", 0.5, "work/world-1/burn-in"),
-        ("work/world-1/burn-in/ranker.pt", 0, "work/world-1/burn-in"),
-        ("work/world-1/burn-in/evaluator.pt", 0.9, "work/world-1/burn-in"),
+        ("work/world-1/burn-in/ranker.safetensors", 0.5, "work/world-1/burn-in"),
+        ("work/world-1/burn-in/ranker.safetensors", 0, "work/world-1/burn-in"),
+        ("work/world-1/burn-in/evaluator.safetensors", 0.9, "work/world-1/burn-in"),
         ("work/world-1/burn-in/hidden.npy", 0.5, "work/world-1/burn-in"),
         ("work/world-1/burn-in/hidden.npy", 0, "work/world-1/burn-in"),
     ],

@@ -32,7 +32,7 @@ class TestCell:
         paths = [str(cell.path) for cell in cells]
         assert len(set(paths)) == 4
         assert paths[2] == "world-3/dssm.again"
-        assert paths[3] == "world-3/.._.._x_y"
+        assert paths[3] == "world-3/_._.._x_y~ac8f844b"
 
 
 class TestWriting:
@@ -64,7 +64,7 @@ class TestWriting:
         for name in ("old.json", "cell.json"):
             with run.writing(CELL) as out:
                 write_json(out / name, {})
-        assert [p.name for p in run.cell(CELL).iterdir()] == ["cell.json"]
+        assert sorted(p.name for p in run.cell(CELL).iterdir()) == ["cell.json", "seal.json"]
 
     def test_leftovers_of_a_killed_worker(self, run):
         leftovers = [run.cell(CELL).with_name(".aside.dssm.7-ab"), run.work(CELL).with_name(".aside.dssm.7-cd")]
@@ -89,17 +89,17 @@ class TestWriting:
     def test_work_files_appear_together(self, run):
         with run.keeping(CELL) as out:
             (out / "a").write_text("a")
-            assert not list(run.work(CELL).iterdir())
+            assert not run.kept(CELL)
             (out / "b").write_text("b")
-        assert sorted(p.name for p in run.work(CELL).iterdir()) == ["a", "b"]
+        assert sorted(p.name for p in run.work(CELL).iterdir()) == ["a", "b", "seal.json"]
         with run.keeping(CELL) as out:
             (out / "c").write_text("c")
-        assert [p.name for p in run.work(CELL).iterdir()] == ["c"]
+        assert sorted(p.name for p in run.work(CELL).iterdir()) == ["c", "seal.json"]
 
     def test_work_goes_when_the_run_is_finished(self, run):
         (run.work(CELL) / "x").write_text("x")
         run.finish()
-        assert sorted(p.name for p in run.root.iterdir()) == ["manifest.json"]
+        assert sorted(p.name for p in run.root.iterdir()) == ["manifest.json", "seal.json"]
         run.finish()
 
     @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, None])
@@ -190,7 +190,9 @@ class TestJson:
             write_json(tmp_path / "a.json", {"x": object()})
         assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
 
-    @pytest.mark.parametrize("text", [None, "", "{", "[1]", "3", b"\xff"])
+    @pytest.mark.parametrize(
+        "text", [None, "", "{", "[1]", "3", b"\xff", '{"a":' * 100_000, '{"a": NaN}', f'{{"a": {"9" * 5000}}}']
+    )
     def test_damage_is_named_in_one_line(self, tmp_path, text):
         path = tmp_path / "a.json"
         if text is not None:

@@ -47,7 +47,7 @@ def test_who_holds_it_is_named_and_killed_it_is_free(tmp_path, holder):
     assert (tmp_path / LOCK).exists(), "a stale file"
     with RunDirectory.alone(tmp_path, MANIFEST):
         assert (tmp_path / LOCK).read_text().startswith(f"process {os.getpid()} on ")
-    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", "seal.json"}
 
 
 def test_it_is_free_after_an_error(tmp_path):
@@ -90,3 +90,14 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     said = r"Operation not supported, choose another --out$"
     with pytest.raises(ValueError, match=said), RunDirectory.alone(tmp_path, MANIFEST):
         pass
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link, lambda _, path: os.mkfifo(path)])
+def test_a_lock_that_is_a_link_or_a_pipe_is_refused(tmp_path, link):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "run").mkdir()
+    link(victim, tmp_path / "run" / LOCK)
+    with pytest.raises(ValueError, match="a link or no plain file"), locked(tmp_path / "run"):
+        raise AssertionError
+    assert victim.read_text() == "precious"
