@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -13,11 +16,12 @@ except ImportError:  # `cs3` alone is installed: say what is missing, in one lin
     print("cs3bench: error: the suite is not installed, run: pip install 'cs3-bench[suite]'", file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
 
-from reports import cli_ab, cli_ablation, cli_arena, cli_lab, cli_offline, cli_runs
+from reports import cli_ab, cli_ablation, cli_arena, cli_lab, cli_offline, cli_runs, cli_study
 from reports.cli_growth import growth
 from reports.cli_late import late
 from reports.cli_latency import latency
 from reports.gate.command import gate
+from reports.terminal import echo, on_one_line
 
 SCENARIO = "quickstart"
 INTERRUPTED = 130
@@ -73,12 +77,12 @@ def list_(as_json: bool) -> None:
         "rankers": sorted(registered(RANKERS)),
     }
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        echo(json.dumps(found, indent=1))
         return
     for kind, all_names in found.items():
-        click.echo(f"{kind:<11} {', '.join(all_names)}")
-    click.echo("\nAn arm is spelled retriever+modifier+...@ranker, e.g. dssm+cas+cms or dssm+cs3@dnn;")
-    click.echo("yours is spelled package.module:factory.")
+        echo(f"{kind:<11} {', '.join(all_names)}")
+    echo("\nAn arm is spelled retriever+modifier+...@ranker, e.g. dssm+cas+cms or dssm+cs3@dnn;")
+    echo("yours is spelled package.module:factory.")
 
 
 @cs3bench.command()
@@ -110,30 +114,18 @@ def world(
     from reports.studies.real_facts import data_folder
 
     found = survey(resolved, seed, days, data or data_folder())
-    click.echo(json.dumps(found["facts"], indent=1) if as_json else lines(found["facts"], resolved))
+    echo(json.dumps(found["facts"], indent=1) if as_json else lines(found["facts"], resolved))
     if out is not None:
         from reports.world_figures import draw
 
-        click.echo("\n".join(f"figure: {path}" for path in draw(found, out)), err=as_json)
+        echo("\n".join(f"figure: {path}" for path in draw(found, out)), err=as_json)
 
 
 @cs3bench.command()
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 def report(run: Path) -> None:
-    """Draw the page of a finished run again."""
-    from simulator.experiment import read_json
-
-    if not run.is_dir():
-        raise ValueError(f"{run}: not a run directory")
-    results = read_json(run / "results.json")
-    kind = results.get("kind", results.get("study"))
-    drawn = {
-        "ab": cli_ab.draw, "offline": cli_offline.draw, "arena": cli_arena.draw, "ablation": cli_ablation.draw,
-        "lab": cli_lab.draw, "sensitivity": cli_lab.draw_sensitivity,
-    }  # fmt: skip
-    if kind not in drawn:
-        raise ValueError(f"{run / 'results.json'}: kind == {kind!r}, must be one of {', '.join(drawn)}")
-    drawn[kind](run)
+    """Draw the page of a finished run again, and print its tables."""
+    cli_study.draw(run, {"ab": cli_ab.table})
 
 
 @cs3bench.command()
@@ -145,27 +137,28 @@ def check(name: str) -> None:
     rows = check_name(name)
     for row in rows:
         state = "passed" if row.passed else "FAILED"
-        click.echo(f"{state}  {row.name}: {row.detail}" if row.detail else f"{state}  {row.name}")
+        echo(f"{state}  {row.name}: {row.detail}" if row.detail else f"{state}  {row.name}")
     failed = sum(not row.passed for row in rows)
-    click.echo(f"{len(rows) - failed} passed, {failed} failed")
+    echo(f"{len(rows) - failed} passed, {failed} failed")
     if failed:
         raise SystemExit(1)
 
 
 def main() -> None:
-    """Entry point: errors are one line on stderr, exit code 2; Ctrl-C leaves a run that can be resumed."""
-    # A script's path does not hold the folder it was started in, where `my_model.py` is.
-    if not {"", os.getcwd()} & set(sys.path):  # noqa: PTH109 - sys.path holds strings
-        sys.path.append(os.getcwd())  # noqa: PTH109
+    """Entry point: errors are one line on stderr, exit code 2; Ctrl-C leaves a run that can be resumed.
+
+    SIGTERM and SIGHUP end a command as Ctrl-C does.
+    """
+    _reach_own_modules()
+    _hear()
     try:
         cs3bench(standalone_mode=False)
     except click.exceptions.Exit as stop:
         raise SystemExit(stop.exit_code) from None
-    except click.exceptions.Abort:
-        _say("interrupted; the same command resumes the run")
-        raise SystemExit(INTERRUPTED) from None
-    except KeyboardInterrupt:
-        _say("interrupted; the same command resumes the run")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        # Whoever hung up may have taken the terminal along.
+        with suppress(OSError):
+            _say("interrupted; the same command resumes the run")
         raise SystemExit(INTERRUPTED) from None
     except click.ClickException as error:
         _say(f"error: {error.format_message()}")
@@ -178,8 +171,35 @@ def main() -> None:
         raise SystemExit(2) from None
 
 
+def _reach_own_modules() -> None:
+    """Let the folder that the command is given in be searched, last, for `my_model.py`, if one was typed.
+
+    A script's path does not hold that folder. Nor should it for a command that names no module: libraries ask for
+    modules that are not installed, and would find a stranger's in the folder of a run that was received.
+    """
+    here = os.getcwd()  # noqa: PTH109 - sys.path holds strings
+    named = any(":" in word for word in sys.argv[1:]) and not (Path(here) / "manifest.json").exists()
+    if (named or "--allow-code" in sys.argv) and not {"", here} & set(sys.path):
+        sys.path.append(here)
+
+
+def _hear() -> None:
+    """SIGTERM and SIGHUP are heard as Ctrl-C is, once; a command that was told to ignore them goes on doing so."""
+    heard = (signal.SIGTERM, signal.SIGHUP)
+
+    def interrupt(*_: object) -> None:
+        for one in heard:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        for one in heard:
+            if signal.getsignal(one) is signal.SIG_DFL:
+                signal.signal(one, interrupt)
+
+
 def _say(text: str) -> None:
-    click.echo(f"cs3bench: {' '.join(text.split())}", err=True)
+    echo(f"cs3bench: {on_one_line(text)}", err=True)
 
 
 if __name__ == "__main__":

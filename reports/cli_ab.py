@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.cli_study import paged, resolved, study, typed, workers
+from reports.cli_study import draw, resolved, study, typed, workers
 
 if TYPE_CHECKING:
     from reports.studies.engines import Dask
@@ -44,23 +44,14 @@ def ab(
 
     plan = Plan(scenario=named, control=control, treatment=treatment, small=small, command=typed())
     root, _ = run_ab(plan, out, workers(jobs), quiet=quiet, engine=engine)
-    draw(root)
-
-
-def draw(root: Path) -> None:
-    """Draw the page of a finished run and print its table and verdict."""
-    from reports.page import write_page
-    from simulator.experiment import read_json
-
-    click.echo(_table(read_json(root / "results.json")))
-    click.echo(f"\npage: {paged(root, write_page)}")
+    draw(root, {"ab": table})
 
 
 def _percent(x: float | None, digits: int = 2) -> str:
     return "n/a" if x is None else f"{100 * x:+.{digits}f} %"
 
 
-def _table(results: dict[str, Any]) -> str:
+def table(results: Mapping[str, Any]) -> str:
     """The verdict and the metrics, for a terminal."""
     control, treatment = results["control"], results["treatment"]
     head = f"{results['scenario']}: {treatment} against {control}, {len(results['worlds'])} twin worlds"
@@ -93,7 +84,7 @@ def _table(results: dict[str, Any]) -> str:
     )
 
 
-def _segments(results: dict[str, Any]) -> list[tuple[str, ...]]:
+def _segments(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Lift of expected revenue by segment, under the metrics' columns; the page has the other measures."""
     found = [one for one in results.get("segments") or () if one["measure"] == "expected_revenue"]
     rows: list[tuple[str, ...]] = [("",) * 7, ("Expected revenue from", "", "", "", "", "", "q")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.cli_study import resolved, shown, study, typed, workers
+from reports.cli_study import draw, resolved, study, typed, workers
 
 if TYPE_CHECKING:
     from reports.studies.engines import Dask
@@ -39,10 +39,3 @@ def arena(
     plan = Plan(scenario=named, arms=chosen, small=small, command=typed())
     root, _ = run_arena(plan, out, workers(jobs), quiet=quiet, engine=engine)
     draw(root)
-
-
-def draw(root: Path) -> None:
-    """Draw the page of a finished run and print its tables."""
-    from reports.arena_page import write_page
-
-    shown(root, write_page)

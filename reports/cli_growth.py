@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reports.cli_study import typed
+from reports.terminal import echo
 
 
 @click.command()
@@ -26,4 +27,4 @@ def growth(scenario: str, small: bool, sets: tuple[str, ...], out: Path | None, 
     config = validated(GrowthConfig, {**given, **overrides(sets)}, "growth")
     root = out or config.default_out()
     run(config, root, quiet=quiet, command=typed())
-    click.echo((root / "growth.md").read_text(encoding="utf-8"))
+    echo((root / "growth.md").read_text(encoding="utf-8"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.cli_study import numbers, overridden, resolved, shown, study, typed, workers
+from reports.cli_study import draw, numbers, overridden, resolved, study, typed, workers
+from reports.terminal import echo
 
 if TYPE_CHECKING:
     from reports.studies.engines import Dask
@@ -67,13 +67,6 @@ def lab(
     draw(root)
 
 
-def draw(root: Path) -> None:
-    """Draw the page of a finished laboratory and print its tables."""
-    from reports.lab_page import write_page
-
-    shown(root, write_page)
-
-
 @click.command()
 @study("laboratory", worlds=2)
 @click.option("--lift", type=float, default=0.02, show_default=True, help="Relative lift to be found.")
@@ -111,7 +104,6 @@ def power(
     An interrupted run resumes when the same command is given again.
     """
     named = resolved(scenario, small, worlds, seed, sets)
-    from reports.lab_page import write_power_page
     from reports.studies.lab import MODEL_FREE, TIGHTNESS, Plan
     from reports.studies.power import run_power
 
@@ -124,8 +116,8 @@ def power(
         small=small,
         command=typed(),
     )
-    root, found = run_power(plan, lift, wanted, out, workers(jobs), quiet=quiet, engine=engine)
-    shown(root, partial(write_power_page, found))
+    root, _ = run_power(plan, lift, wanted, out, workers(jobs), quiet=quiet, engine=engine)
+    draw(root)
 
 
 @click.command()
@@ -171,14 +163,7 @@ def sensitivity(
         command=typed(),
     )
     root, _ = run_sensitivity(plan, out, workers(jobs), quiet=quiet, engine=engine)
-    draw_sensitivity(root)
-
-
-def draw_sensitivity(root: Path) -> None:
-    """Draw the page of a finished sensitivity study and print its tables."""
-    from reports.lab_page import write_sensitivity_page
-
-    shown(root, write_sensitivity_page)
+    draw(root)
 
 
 @click.command()
@@ -186,11 +171,13 @@ def draw_sensitivity(root: Path) -> None:
 @click.option("--request", type=click.IntRange(0), required=True, help="Its id; ids run from 0 over a world's days.")
 @click.option("--world", type=click.IntRange(0), help="Seed of the world.  [default: the run's first]")
 @click.option("--arm", "arms", multiple=True, help="Arm of an arena, again for more.  [default: the first two]")
+@click.option("--allow-code", is_flag=True, help="Import the modules that the run names for its arms.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def replay(run: Path, request: int, world: int | None, arms: tuple[str, ...], as_json: bool) -> None:
+def replay(run: Path, request: int, world: int | None, arms: tuple[str, ...], allow_code: bool, as_json: bool) -> None:
     """Why did this ad win: all stages of one request of a finished ab or arena run, both arms side by side.
 
-    The world is lived again up to the request, so this takes as long as the arms took to get there.
+    The world is lived again up to the request, so this takes as long as the arms took to get there. An arm of your own,
+    package.module:factory, is imported only with --allow-code: the run may be somebody else's.
     """
     import json
 
@@ -199,5 +186,5 @@ def replay(run: Path, request: int, world: int | None, arms: tuple[str, ...], as
     from reports.studies.why import lines, why
     from simulator.experiment import plain
 
-    found = why(run, request, world, arms)
-    click.echo(json.dumps(plain(found), indent=1) if as_json else "\n".join(lines(found)))
+    found = why(run, request, world, arms, allow_code=allow_code)
+    echo(json.dumps(plain(found), indent=1) if as_json else "\n".join(lines(found)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from reports.cli_study import typed
+from reports.terminal import echo
 
 
 @click.command()
@@ -57,5 +58,5 @@ def late(
     config = validated(LateConfig, given | ({"ads": sizes} if sizes else {}), "late")
     root = out or config.default_out()
     run(config, root, quiet=quiet, command=typed())
-    click.echo((root / "late.md").read_text(encoding="utf-8"))
-    click.echo(f"figures: {root / 'figures'}")
+    echo((root / "late.md").read_text(encoding="utf-8"))
+    echo(f"figures: {root / 'figures'}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reports.cli_study import typed
+from reports.terminal import echo
 
 
 @click.command()
@@ -37,4 +38,4 @@ def latency(
     config = validated(ServingConfig, {**(SMALL if small else {}), **given, **overrides(sets)}, "latency")
     root = out or config.default_out()
     run(config, root, quiet=quiet, command=typed())
-    click.echo((root / "latency.md").read_text(encoding="utf-8"))
+    echo((root / "latency.md").read_text(encoding="utf-8"))

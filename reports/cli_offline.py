@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reports.cli_study import numbers, typed, workers
+from reports.terminal import echo
 
 
 @click.command()
@@ -53,16 +54,8 @@ def offline(
     config = validated(OfflineConfig, given | overrides(sets), "offline")
     root = out or Path("runs") / f"offline-{data}-{config.digest()}"
     results = run(config, root, jobs=workers(jobs), quiet=quiet, command=typed())
-    click.echo("\n".join(lines(results)))
-    click.echo(f"\npage: {root / 'index.html'}")
-
-
-def draw(root: Path) -> None:
-    """Draw the page of a finished replay again."""
-    from reports.offline_page import write_page
-    from simulator.experiment import read_json
-
-    click.echo(f"page: {write_page(read_json(root / 'results.json'), root)}")
+    echo("\n".join(lines(results)))
+    echo(f"\npage: {root / 'index.html'}")
 
 
 @click.command()
@@ -102,8 +95,8 @@ def sweep(
     root = out or Path("runs") / f"sweep-{data}-{dial}"
     config = validated(SweepConfig, given, "sweep")
     results = run(config, root, jobs=workers(jobs), quiet=quiet, command=typed())
-    click.echo("\n".join(lines(results)))
-    click.echo(f"\npage: {root / 'index.html'}")
+    echo("\n".join(lines(results)))
+    echo(f"\npage: {root / 'index.html'}")
 
 
 @click.command()
@@ -154,7 +147,7 @@ def tune(
 
         market = validated(market_tune.MarketTuneConfig, {"scenario": load(scenario, sets=sets)} | given, "tune")
         results = market_tune.run(market, root, jobs=at_once, quiet=quiet, command=typed())
-        click.echo("\n".join(lines(results, "recall", f"recall@{results['k']}")))
+        echo("\n".join(lines(results, "recall", f"recall@{results['k']}")))
     else:
         from reports.studies.tune import TuneConfig, lines, run
 
@@ -163,5 +156,5 @@ def tune(
             raise ValueError(f"--path {path}: no such folder")
         config = validated(TuneConfig, {"data": data, "path": str(path)} | given, "tune")
         results = run(config, root, jobs=at_once, quiet=quiet, command=typed())
-        click.echo("\n".join(lines(results)))
-    click.echo(f"\nsettings: {root / 'tuned.toml'}")
+        echo("\n".join(lines(results)))
+    echo(f"\nsettings: {root / 'tuned.toml'}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from reports.terminal import echo
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
@@ -19,7 +21,7 @@ def plot(run: Path, figure: str | None, form: str | None, out: Path | None, list
 
     figures = load_run(run).figures
     if listed:
-        click.echo("\n".join(figures.names))
+        echo("\n".join(figures.names))
         return
     if figure is None:
         raise ValueError(f"--figure is missing, {run} has: {', '.join(figures.names) or 'none'}")
@@ -31,7 +33,7 @@ def plot(run: Path, figure: str | None, form: str | None, out: Path | None, list
 
     if path.suffix.removeprefix(".") not in FORMATS:
         raise ValueError(f"--out {path}: must end in one of .{', .'.join(FORMATS)}")
-    click.echo(f"figure: {write_figure(figures[figure](), path)}")
+    echo(f"figure: {write_figure(figures[figure](), path)}")
 
 
 @click.command()
@@ -45,11 +47,11 @@ def runs(folder: Path, as_json: bool) -> None:
     if as_json:
         import json
 
-        click.echo(json.dumps([one._asdict() for one in found], indent=1))
+        echo(json.dumps([one._asdict() for one in found], indent=1))
     elif found:
-        click.echo("\n".join(lines(found)))
+        echo("\n".join(lines(found)))
     else:
-        click.echo(f"{folder}: no runs")
+        echo(f"{folder}: no runs")
 
 
 @click.command()
@@ -69,8 +71,8 @@ def compare(
     if as_json:
         import json
 
-        click.echo(json.dumps(found, indent=1))
+        echo(json.dumps(found, indent=1))
     else:
-        click.echo("\n".join(lines(found)))
+        echo("\n".join(lines(found)))
     if out is not None:
-        click.echo(f"\npage: {write_comparison(found, out)}", err=as_json)
+        echo(f"\npage: {write_comparison(found, out)}", err=as_json)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reports.cli_engine import with_engine
+from reports.terminal import echo
 
 if TYPE_CHECKING:
     from simulator.scenario import Scenario
 
 Command = Callable[..., None]
 Record = Mapping[str, Any]
-WritePage = Callable[[Record, Record, Record, Path], Path]
 
 
 def study(scenario: str | None, *, worlds: int = 1) -> Callable[[Command], Command]:
@@ -81,19 +81,27 @@ def typed() -> str:
     return shlex.join(["cs3bench", *sys.argv[1:]])
 
 
-def paged(root: Path, write_page: WritePage) -> Path:
-    """Draw the page of a finished run from its three files."""
-    from simulator.experiment import read_json
+def draw(root: Path, first: Mapping[str, Callable[[Record], str]] | None = None) -> None:
+    """Draw the page of a finished run, print its tables and where the page is.
 
-    results, timing, manifest = (read_json(root / f"{name}.json") for name in ("results", "timing", "manifest"))
-    return write_page(results, timing, manifest, root)
+    Args:
+        root: the run directory.
+        first: what a kind of run prints before, from its results.
 
+    Raises:
+        ValueError: one line, if it is no finished run, is damaged, or of a kind that has no page.
+    """
+    from reports.kinds import KINDS
+    from reports.runs import load_run, reading
 
-def shown(root: Path, write_page: WritePage) -> None:
-    """Draw the page of a finished run, print its tables and where it is."""
-    page = paged(root, write_page)
-    click.echo((root / "tables.md").read_text(encoding="utf-8"))
-    click.echo(f"page: {page}")
+    run = load_run(root)
+    page = run.draw()
+    if tables := KINDS[run.kind].tables:
+        echo((root / tables).read_text(encoding="utf-8"))
+    if first and run.kind in first:
+        with reading(run.file):
+            echo(f"{first[run.kind](run.results)}\n")
+    echo(f"page: {page}")
 
 
 def numbers(text: str | None, option: str) -> tuple[float, ...] | None:

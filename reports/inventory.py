@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reports.kinds import FILES, KINDS
-from reports.runs import cells_of, load_run
-from simulator.experiment import read_json
+from reports.runs import cells_of, load_run, manifest_of, reading
+from reports.terminal import on_one_line
+from simulator.files import DamagedError
+from simulator.plugins import registered_only
 
 Record = Mapping[str, Any]
 PROGRESS = "progress.bin"
 """There while a run is at work, and after it was killed: eight bytes for each cell of the study."""
-UNREADABLE = "unreadable"
+DAMAGED, UNREADABLE = "damaged", "unreadable"
 
 
 class Entry(NamedTuple):
@@ -31,7 +33,7 @@ class Entry(NamedTuple):
         bytes: on disk.
         cells: that are complete.
         of: cells of the study; None where that is not known.
-        state: "complete", "incomplete", or "unreadable": damaged, or of another schema.
+        state: "complete", "incomplete", "damaged", or "unreadable": of another schema, or of no kind that is known.
         word: of the verdict, "" for a kind without.
         text: what it found, or what is wrong with it.
     """
@@ -73,24 +75,30 @@ def is_run(folder: Path) -> bool:
 
 
 def entry(root: Path) -> Entry:
-    """One run's line; never an exception for what is wrong inside it."""
-    cells = len(cells_of(root))
+    """One run's line; never an exception for what is wrong inside it, never code that it names."""
+    with registered_only("a list of runs imports nothing"):
+        return _entry(root)
+
+
+def _entry(root: Path) -> Entry:
     manifest: Record = {}
-    word = ""
+    kind, scenario, word, cells = "?", "", "", 0
     try:
-        manifest = read_json(root / "manifest.json") if (root / "manifest.json").exists() else {}
+        manifest = manifest_of(root)
+        kind, scenario = str(manifest.get("identity", {}).get("kind") or "?"), _scenario({}, manifest)
+        cells = len(cells_of(root))
         if any((root / name).exists() for name in FILES):
             run = load_run(root)
-            kind, scenario = run.kind, _scenario(run.results, manifest)
+            with reading(run.file):
+                kind, scenario = run.kind, _scenario(run.results, manifest)
             # Work files and progress go when all is done: timing comes after the results.
             state = "incomplete" if _under_way(root) else "complete"
             word, text = run.verdict
         else:
-            kind, scenario = str((manifest.get("identity") or {}).get("kind") or "?"), _scenario({}, manifest)
             state, text = "incomplete", f"resume: {manifest.get('command')}"
-    except ValueError as error:
-        kind, scenario = str((manifest.get("identity") or {}).get("kind") or "?"), _scenario({}, manifest)
-        state, text = UNREADABLE, str(error).replace(f"{root}/", "")
+    except (ValueError, OSError) as error:
+        state = DAMAGED if isinstance(error, DamagedError) else UNREADABLE
+        text = str(error).replace(f"{root}/", "")
     of = cells if state == "complete" else _planned(root, kind, manifest)
     return Entry(
         name=root.resolve().name, path=str(root), kind=kind, scenario=scenario,
@@ -121,15 +129,16 @@ def _planned(root: Path, kind: str, manifest: Record) -> int | None:
     """
     from reports.studies.planned import planned_cells
 
+    values = manifest.get("identity", {}).get("values")
     levels = KINDS[kind].levels if kind in KINDS else ""
     path = root / PROGRESS
     if not levels and path.exists():
         return path.stat().st_size // 8
-    told = planned_cells(kind, manifest.get("identity") or {})
+    told = planned_cells(kind, manifest.get("identity", {}))
     if not levels or told is not None:
         return told
     found = [_level(path) for path in sorted(root.glob(levels)) if (path / "manifest.json").exists()]
-    values = (manifest.get("identity") or {}).get("values")
+    values = manifest.get("identity", {}).get("values")
     if not found or not values:
         return None
     return max(found) * len(values)
@@ -168,13 +177,14 @@ def bytes_told(count: int) -> str:
 
 def lines(entries: list[Entry], width: int = 76) -> list[str]:
     """The inventory as a table for a terminal; ``width`` characters at most of what a run found."""
-    rows = [("run", "kind", "scenario", "begun (UTC)", "size", "cells", "state", "verdict")]
+    rows: list[tuple[str, ...]] = [("run", "kind", "scenario", "begun (UTC)", "size", "cells", "state", "verdict")]
     for one in entries:
         cells = f"{one.cells}" if one.state == "complete" else f"{one.cells} of {'?' if one.of is None else one.of}"
-        told = one.word.upper() or one.text
+        told = on_one_line(one.word.upper() or one.text)
         rows.append(
             (
-                one.name, one.kind, one.scenario, one.created.replace("T", " ").removesuffix("Z")[:16],
+                *map(on_one_line, (one.name, one.kind, one.scenario)),
+                on_one_line(one.created.replace("T", " ").removesuffix("Z")[:16]),
                 bytes_told(one.bytes), cells, one.state, told if len(told) <= width else f"{told[: width - 1]}…",
             )
         )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports import wording
@@ -33,11 +34,12 @@ class Said(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The dicts of a run: its results, ``timing.json``, further results by file name."""
+    """The dicts of a run: its results, ``timing.json``, further results by file name, ``manifest.json``."""
 
     results: Record
     timing: Record
     beside: Mapping[str, Record]
+    manifest: Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,10 @@ class Kind:
         beside: further files of results that it reads.
         figures: the parts of a run -> the figures that it has numbers for, by name; None for a kind without.
         said: results -> what the run found; None for a kind that says nothing in one line.
+        page: draws the run's page from its parts into a directory; the page's path.
+        tables: file beside the page that holds its tables as text; "" where there is none.
+        pageless: why there is no page, for a kind without.
+        needs: keys without which its results are not whole.
         levels: runs of their own inside it: a pattern of their directories, or "".
     """
 
@@ -58,6 +64,10 @@ class Kind:
     beside: tuple[str, ...] = ()
     figures: Callable[[Parts], dict[str, Draw]] | None = None
     said: Callable[[Record], Said] | None = None
+    page: Callable[[Parts, Path], Path] | None = None
+    tables: str = ""
+    pageless: str = ""
+    needs: tuple[str, ...] = ()
     levels: str = ""
 
 
@@ -116,6 +126,75 @@ def _latency_figures(run: Parts) -> dict[str, Draw]:
     from reports.latency_figures import drawable
 
     return drawable(run.results)
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+def _ab_page(run: Parts, out: Path) -> Path:
+    from reports.page import write_page
+
+    return write_page(run.results, run.timing, run.manifest, out)
+
+
+def _arena_page(run: Parts, out: Path) -> Path:
+    from reports.arena_page import write_page
+
+    return write_page(run.results, run.timing, run.manifest, out)
+
+
+def _ablation_page(run: Parts, out: Path) -> Path:
+    from reports.ablation_page import write_page
+
+    return write_page(run.results, run.timing, run.manifest, out)
+
+
+def _offline_page(run: Parts, out: Path) -> Path:
+    from reports.offline_page import write_page
+
+    return write_page(run.results, out)
+
+
+def _sweep_page(run: Parts, out: Path) -> Path:
+    from reports.offline_page import write_sweep_page
+
+    return write_sweep_page(run.results, out)
+
+
+def _lab_page(run: Parts, out: Path) -> Path:
+    from reports.lab_page import write_page
+
+    return write_page(run.results, run.timing, run.manifest, out)
+
+
+def _power_page(run: Parts, out: Path) -> Path:
+    from reports.lab_page import write_power_page
+
+    return write_power_page(run.results, run.beside["results.json"], run.timing, run.manifest, out)
+
+
+def _sensitivity_page(run: Parts, out: Path) -> Path:
+    from reports.lab_page import write_sensitivity_page
+
+    return write_sensitivity_page(run.results, run.timing, run.manifest, out)
+
+
+def _late_page(run: Parts, out: Path) -> Path:
+    from reports.late_page import write_late
+
+    return write_late(run.results, run.timing, out)
+
+
+def _latency_page(run: Parts, out: Path) -> Path:
+    from reports.latency_page import write_latency
+
+    return write_latency(run.results, out)
+
+
+def _growth_page(run: Parts, out: Path) -> Path:
+    from reports.growth_page import write_growth
+
+    return write_growth(run.results, out)
 
 
 # --- what was found -------------------------------------------------------------------------------------------------
@@ -182,21 +261,51 @@ def _tune_said(results: Record) -> Said:
     return Said("", f"Settings of {len(results['models'])} models, {results['budget']} points each.")
 
 
+SETTINGS = "a search has no page, what it found is in tuned.toml"
 KINDS: Mapping[str, Kind] = {
-    "ab": Kind(figures=_ab_figures, said=_ab_said),
-    "arena": Kind(figures=_arena_figures, said=_arena_said),
-    "ablation": Kind(figures=_ablation_figures, said=_ablation_said, levels="scenarios/*/"),
-    "offline": Kind(schema=2, figures=_offline_figures, said=_offline_said),
-    "sweep": Kind(file="sweep.json", figures=_offline_figures, said=_sweep_said, levels="*/"),
-    "lab": Kind(figures=_lab_figures, said=_lab_said),
-    "power": Kind(file="power.json", beside=("results.json",), figures=_power_figures, said=_power_said),
-    "sensitivity": Kind(figures=_sensitivity_figures, said=_sensitivity_said, levels="levels/*/"),
-    "late": Kind(figures=_late_figures),
-    "latency": Kind(schema=None, figures=_latency_figures, said=_latency_said),
-    "growth": Kind(schema=None, said=_growth_said),
-    "tune": Kind(file="tuning.json", said=_tune_said),
-    "market-tune": Kind(file="tuning.json", said=_tune_said),
-}
+    "ab": Kind(
+        figures=_ab_figures, said=_ab_said, page=_ab_page,
+        needs=("scenario", "control", "treatment", "worlds", "verdict", "metrics"),
+    ),
+    "arena": Kind(
+        figures=_arena_figures, said=_arena_said, page=_arena_page, tables="tables.md",
+        needs=("scenario", "reference", "worlds", "arms", "learning"),
+    ),
+    "ablation": Kind(
+        figures=_ablation_figures, said=_ablation_said, page=_ablation_page, tables="tables.md",
+        needs=("base", "cells", "scenarios"), levels="scenarios/*/",
+    ),
+    "offline": Kind(
+        schema=2, figures=_offline_figures, said=_offline_said, page=_offline_page,
+        needs=("data", "seeds", "rows", "contrasts"),
+    ),
+    "sweep": Kind(
+        file="sweep.json", figures=_offline_figures, said=_sweep_said, page=_sweep_page,
+        needs=("dial", "values", "data", "arms"), levels="*/",
+    ),
+    "lab": Kind(
+        figures=_lab_figures, said=_lab_said, page=_lab_page, tables="tables.md",
+        needs=("scenario", "worlds", "days", "meters"),
+    ),
+    "power": Kind(
+        file="power.json", beside=("results.json",), figures=_power_figures, said=_power_said, page=_power_page,
+        tables="tables.md", needs=("control", "treatment", "lift", "designs", "twin"),
+    ),
+    "sensitivity": Kind(
+        figures=_sensitivity_figures, said=_sensitivity_said, page=_sensitivity_page, tables="tables.md",
+        needs=("dial", "control", "treatment", "levels"), levels="levels/*/",
+    ),
+    "late": Kind(figures=_late_figures, page=_late_page, tables="late.md", needs=("k", "sizes")),
+    "latency": Kind(
+        schema=None, figures=_latency_figures, said=_latency_said, page=_latency_page, tables="latency.md",
+        needs=("config", "arms", "closed"),
+    ),
+    "growth": Kind(
+        schema=None, said=_growth_said, page=_growth_page, tables="growth.md", needs=("config", "rows", "fits"),
+    ),
+    "tune": Kind(file="tuning.json", said=_tune_said, pageless=SETTINGS, needs=("budget", "models")),
+    "market-tune": Kind(file="tuning.json", said=_tune_said, pageless=SETTINGS, needs=("budget", "models")),
+}  # fmt: skip
 """Kind of run -> what is known of it."""
 
 FILES = ("power.json", "sweep.json", "tuning.json", "results.json")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.runs import cells_of
 from simulator.experiment import read_json
+from simulator.files import DamagedError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -431,7 +432,7 @@ def _logs(run: Run, name: str) -> pa.Table:
         try:
             found = pq.read_table(file, partitioning=None, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
-            raise ValueError(f"{file}: not a readable Parquet file ({error})") from error
+            raise DamagedError(f"{file}: not a readable Parquet file ({error})") from error
         for place, (key, value) in enumerate(_cell(run, file.parent).items()):
             same = pa.repeat(pa.scalar(value), found.num_rows)
             found = found.add_column(place, key, same.dictionary_encode() if isinstance(value, str) else same)

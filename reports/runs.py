@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reports.kinds import FILES, KINDS, Kind, Parts, Said
 from simulator.experiment import SCHEMA, read_json
+from simulator.files import DamagedError, UnwritableError, filled, refuse_links
 from simulator.plugins import nearest
+from simulator.seal import SEAL, check_run, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,8 +21,26 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 Backend = Literal["pandas", "polars", "pyarrow"]
 BACKENDS: tuple[Backend, ...] = ("pandas", "polars", "pyarrow")
-BROKEN = (AttributeError, IndexError, KeyError, TypeError)
-"""What reading results raises that lack a part."""
+READS = (1, SCHEMA)
+"""Layouts that are read; a run of the first has no digests, and only this version's is resumed."""
+TEXTS = {"identity": dict, "config": dict, "versions": dict, "command": str, "created": str}
+"""What parts of a manifest must be, where they are."""
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Whatever reading results raises that lack a part or have another in its place is one line with the file.
+
+    Raises:
+        DamagedError: that line.
+    """
+    try:
+        yield
+    except (DamagedError, UnwritableError, OSError):
+        raise
+    except Exception as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise DamagedError(f"{file}: damaged or incomplete ({type(error).__name__}: {said})") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +69,23 @@ class Run:
         return self.root / KINDS[self.kind].file
 
     @property
+    def parts(self) -> Parts:
+        """The dicts of its files of results."""
+        return Parts(self.results, self.timing, self.beside, self.manifest)
+
+    def draw(self) -> Path:
+        """Draw the page again, all of its files or none; its path.
+
+        Raises:
+            ValueError: one line: a kind without a page, results that lack a part, a disk that is full.
+        """
+        kind = KINDS[self.kind]
+        if kind.page is None:
+            raise ValueError(f"{self.root}: kind == '{self.kind}', {kind.pageless}")
+        with reading(self.file), filled(self.root) as out:
+            return self.root / kind.page(self.parts, out).relative_to(out)
+
+    @property
     def command(self) -> str:
         """What was typed; of a run of several levels without a manifest of its own, as they say; "" if none does."""
         found = self.manifest.get("command") or self.results.get("command")
@@ -60,10 +98,8 @@ class Run:
     def verdict(self) -> Said:
         """What the run found: the word of an A/B test's rule, if it has one, and a sentence."""
         said = KINDS[self.kind].said
-        try:
+        with reading(self.file):
             return said(self.results) if said else Said("", "")
-        except BROKEN as error:
-            raise _lacks(self.file, error) from error
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
@@ -75,20 +111,16 @@ class Run:
     def figures(self) -> Figures:
         """The figures that this run has numbers for: ``run.figures.names``, ``run.figures.forest()``."""
         draw = KINDS[self.kind].figures
-        try:
-            return Figures(self.root, draw(Parts(self.results, self.timing, self.beside)) if draw else {})
-        except BROKEN as error:
-            raise _lacks(self.file, error) from error
+        with reading(self.file):
+            return Figures(self.root, draw(self.parts) if draw else {})
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables that this run has."""
         from reports.run_tables import names
 
-        try:
+        with reading(self.file):
             return names(self)
-        except BROKEN as error:
-            raise _lacks(self.file, error) from error
 
     def table(self, name: str) -> pa.Table:
         """One table as Arrow.
@@ -103,10 +135,8 @@ class Run:
 
         if name not in self.tables:
             raise ValueError(f"{self.root}: no table '{name}'{nearest(name, self.tables)}")
-        try:
+        with reading(self.file):
             return table(self, name)
-        except BROKEN as error:
-            raise _lacks(self.file, error) from error
 
     def frame(self, name: str, backend: Backend = "pandas") -> Any:
         """One table as a data frame.
@@ -159,7 +189,7 @@ class Figures:
 
             try:
                 figure = draw()
-            except BROKEN as error:
+            except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
                 raise ValueError(f"{self._root}: figure '{name}' lacks numbers ({error!r})") from error
             figure.set_facecolor(PAPER)
             return figure
@@ -207,16 +237,43 @@ def load_run(path: str | Path) -> Run:
     root = Path(path)
     if not root.is_dir():
         raise ValueError(f"{root}: no such directory")
-    manifest = read_json(root / "manifest.json") if (root / "manifest.json").exists() else {}
+    refuse_links(root)
+    manifest = manifest_of(root)
     file = next((root / name for name in FILES if (root / name).exists()), None)
     if file is None:
         raise _unfinished(root, manifest)
     _layout(root, manifest)
+    _whole(root, file, manifest)
     results = read_json(file)
     name, kind = kind_of(file, results, manifest)
     timing = read_json(root / "timing.json") if (root / "timing.json").exists() else {}
     beside = {one: read_json(root / one) for one in kind.beside}
     return Run(root=root, kind=name, results=results, timing=timing, manifest=manifest, beside=beside)
+
+
+def manifest_of(root: Path) -> dict[str, Any]:
+    """The content of ``manifest.json``; empty where there is none.
+
+    Raises:
+        DamagedError: one line naming the file, if it is damaged.
+    """
+    path = root / "manifest.json"
+    found = read_json(path) if path.exists() else {}
+    for key, kind in TEXTS.items():
+        if not isinstance(found.get(key, kind()), kind):
+            got = type(found[key]).__name__
+            raise DamagedError(f"{path}: damaged or incomplete ({key} is a {got}, must be a {kind.__name__})")
+    return found
+
+
+def _whole(root: Path, file: Path, manifest: Record) -> None:
+    """Hold the run against its digests; one of the first layout has none, and kinds without manifest had none."""
+    if (root / SEAL).exists():
+        if file.name not in listed(root):
+            raise _unfinished(root, manifest)
+        check_run(root)
+    elif manifest.get("schema") == SCHEMA:
+        raise DamagedError(f"{root / SEAL}: damaged or incomplete (missing); give the same command again")
 
 
 def kind_of(file: Path, results: Record, manifest: Record) -> tuple[str, Kind]:
@@ -225,12 +282,15 @@ def kind_of(file: Path, results: Record, manifest: Record) -> tuple[str, Kind]:
     Raises:
         ValueError: one line naming the file, for an unknown kind or another schema.
     """
-    name = str(results.get("kind") or results.get("study") or (manifest.get("identity") or {}).get("kind"))
+    name = str(results.get("kind") or results.get("study") or manifest.get("identity", {}).get("kind"))
     if name not in KINDS:
         raise ValueError(f"{file}: kind == '{name}', must be one of {', '.join(KINDS)}")
     kind = KINDS[name]
     if kind.schema is not None and results.get("schema") != kind.schema:
         raise ValueError(f"{file}: {_other_schema(results.get('schema'), kind.schema, manifest)}")
+    lost = [key for key in kind.needs if key not in results]
+    if lost:
+        raise DamagedError(f"{file}: damaged or incomplete (no '{lost[0]}')")
     if file.name != kind.file:
         raise ValueError(f"{file}: kind == '{name}', its results lie in {kind.file}")
     return name, kind
@@ -244,7 +304,7 @@ def cells_of(root: Path) -> list[Path]:
 
 
 def _layout(root: Path, manifest: Record) -> None:
-    if manifest and manifest.get("schema") != SCHEMA:
+    if manifest and manifest.get("schema") not in READS:
         raise ValueError(f"{root / 'manifest.json'}: {_other_schema(manifest.get('schema'), SCHEMA, manifest)}")
 
 
@@ -261,10 +321,6 @@ def _unfinished(root: Path, manifest: Record) -> ValueError:
         return ValueError(f"{root}: not a run directory, it holds no manifest.json and none of {', '.join(FILES)}")
     cells = len(cells_of(root))
     return ValueError(f"{root}: not finished ({cells} cells), resume it: {manifest.get('command')}")
-
-
-def _lacks(file: Path, error: Exception) -> ValueError:
-    return ValueError(f"{file}: damaged or incomplete ({type(error).__name__}: {error})")
 
 
 __all__ = ["BACKENDS", "Figures", "Run", "cells_of", "kind_of", "load_run"]

@@ -11,6 +11,7 @@ import functools
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
@@ -320,8 +321,15 @@ def _numbered(svg: str) -> str:
 def write_aside(path: Path, content: bytes) -> None:
     """Writes beside `path` and renames, so that an interrupted run leaves the old file or the new one, never half."""
     aside = path.with_name(f".{path.name}.part")
-    aside.write_bytes(content)
-    aside.replace(path)
+    try:
+        # A file of our own: what has the name already may be a link to somebody's.
+        aside.unlink(missing_ok=True)
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink()
+        raise
 
 
 def draw_into(out: Path, figures: Mapping[str, Callable[[], Figure]]) -> dict[str, str]:

@@ -6,8 +6,11 @@ import errno
 import json
 import math
 import os
+import re
+import secrets
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,7 @@ def unwritable(path: Path, error: OSError) -> UnwritableError:
 
 
 def _final_name(part: str) -> str:
-    bare = part.removesuffix(".aside")
+    bare = re.sub(r"^\.(.*)\.part$", r"\1", part.removesuffix(".aside"))
     return bare.removeprefix(ASIDE).rpartition(".")[0] if bare.startswith(ASIDE) else bare
 
 
@@ -123,3 +126,31 @@ def refuse_links(root: Path) -> None:
             odd = path.is_symlink() or not (path.is_dir() or path.is_file())
             if odd and os.path.lexists(path):
                 raise DamagedError(f"{path}: {NO_LINKS}")
+
+
+@contextmanager
+def filled(root: Path) -> Iterator[Path]:
+    """A directory to fill: its files come to ``root``, beside or over what is there, when the block ends well.
+
+    Raises:
+        UnwritableError: one line naming the file and what to do, if the disk is full or cannot be written; nothing of
+            the block is left then.
+        DamagedError: one line, if there is a link in ``root``.
+    """
+    # Below ``root``, for a rename to be one; the mark makes the final name of its files that of ``root``'s.
+    refuse_links(root)
+    aside, made = root / f"{ASIDE}.{os.getpid()}-{secrets.token_hex(4)}", not root.exists()
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        for path in sorted(path for path in aside.rglob("*") if path.is_file()):
+            final = root / path.relative_to(aside)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(final)
+    except OSError as error:
+        raise unwritable(Path(error.filename or root), error) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if made:
+            with suppress(OSError):
+                root.rmdir()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -117,14 +119,34 @@ def registered(group: str) -> Mapping[str, Any]:
     return {point.name: point for point in entry_points(group=group)}
 
 
+_closed: ContextVar[str] = ContextVar("closed", default="")
+
+
+@contextmanager
+def registered_only(hint: str) -> Iterator[None]:
+    """In this block no ``"module:factory"`` is imported: its name was read from a file, nobody typed it.
+
+    Args:
+        hint: what the line that refuses one says to do.
+    """
+    before = _closed.set(hint)
+    try:
+        yield
+    finally:
+        _closed.reset(before)
+
+
 def make(name: str, group: str) -> Callable[..., Any]:
     """The factory behind ``name``.
 
     Raises:
-        ValueError: for a name that is neither registered in ``group`` nor an importable ``"module:factory"``.
+        ValueError: for a name that is neither registered in ``group`` nor an importable ``"module:factory"``, or for
+            the latter where :func:`registered_only` holds.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
+        if _closed.get():
+            raise ValueError(f"name == '{name}', module '{module}' is not imported: {_closed.get()}")
         try:
             found = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
@@ -143,5 +165,5 @@ def make(name: str, group: str) -> Callable[..., Any]:
 
 __all__ = [
     "MODIFIERS", "RANKERS", "RETRIEVERS", "Candidates", "Catalog", "Ranker", "RankerFactory", "Retriever",
-    "RetrieverFactory", "make", "nearest", "registered", "settings_of", "takes",
+    "RetrieverFactory", "make", "nearest", "registered", "registered_only", "settings_of", "takes",
 ]  # fmt: skip

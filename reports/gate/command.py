@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from reports.terminal import echo
+
 INTERRUPTED = 130
 PATTERN = "NAME"
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -69,7 +71,7 @@ def gate(
         from reports.gate.trees import head_root, suite_of
         from reports.gate.worker import load_suite
 
-        click.echo("\n".join(load_suite(suite_of(head_root()))))
+        echo("\n".join(load_suite(suite_of(head_root()))))
         return
     if self_test == bool(base or base_python) or (base and base_python):
         raise click.UsageError("give one of --base REF, --base-python PATH and --self-test")
@@ -100,7 +102,7 @@ def gate(
 
                 draw(found, figure)
     except KeyboardInterrupt:
-        click.echo("cs3bench: interrupted; workers and worktree are gone", err=True)
+        echo("cs3bench: interrupted; workers and worktree are gone", err=True)
         raise SystemExit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -108,7 +110,7 @@ def gate(
         from reports.strokes import write_aside
 
         write_aside(as_json, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
-    click.echo(text)
+    echo(text)
     if failed:
         raise SystemExit(1)
 

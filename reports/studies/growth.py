@@ -21,11 +21,13 @@ from pydantic import Field
 from reports.latency import machine
 from reports.studies.manifests import made_by
 from simulator.config import Section
-from simulator.experiment import digest, write_bytes, write_json
+from simulator.experiment import digest, write_json
+from simulator.files import refuse_links
 from simulator.marketplace import MarketConfig, Marketplace
 from simulator.ranking import TableRanker
 from simulator.retrieval import RandomRetriever
 from simulator.scenario import load
+from simulator.seal import seal_run
 from simulator.world import WorldConfig, build
 
 Dial = Literal["users", "ads"]
@@ -107,6 +109,7 @@ def run(config: GrowthConfig, out: Path, *, quiet: bool = False, command: str = 
     """
     if config.multiples[0] != 1 or not (np.diff(config.multiples) > 0).all():
         raise ValueError(f"multiples == {config.multiples}, must rise from 1")
+    refuse_links(out)
     from tqdm import tqdm
 
     dials: tuple[Dial, ...] = ("users", "ads")
@@ -130,33 +133,8 @@ def run(config: GrowthConfig, out: Path, *, quiet: bool = False, command: str = 
     }
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", results)
-    write_bytes(out / "growth.md", (page(results) + "\n").encode())
+    seal_run(out)
+    from reports.growth_page import write_growth
+
+    write_growth(results, out)
     return results
-
-
-def page(results: dict[str, Any]) -> str:
-    """The study in Markdown."""
-    config = results["config"]
-    parts = [
-        "# How a market grows",
-        "",
-        f"`{results['command']}`",
-        "",
-        f"One day of {config['requests']:,} requests, {config['scenario']}, no models, one process a size. Memory: "
-        "peak of what Python and NumPy allocated. Requests a second: of CPU time, one run.",
-        "",
-        "| grows | size | memory, MB | building, s | requests a second |",
-        "|---|---|---|---|---|",
-    ]
-    parts += [
-        f"| {row['dial']} | {row['size']:,} | {row['bytes'] / 1e6:.1f} | {row['build_seconds']:.2f} | "
-        f"{row['requests_per_second']:,.0f} |"
-        for row in results["rows"]
-    ]
-    parts.append("")
-    parts += [
-        f"- {dial}: {fit['per_one']:,.0f} bytes each beside {fit['at_zero'] / 1e6:.0f} MB; between the two largest "
-        f"sizes memory grows as the power {fit['last_exponent']:.2f}."
-        for dial, fit in results["fits"].items()
-    ]
-    return "\n".join(parts)

@@ -21,7 +21,7 @@ def planned_cells(kind: str, identity: Identity) -> int | None:
     count = COUNTS.get(kind)
     try:
         return count(identity) if count else None
-    except (KeyError, TypeError, ValueError):
+    except Exception:
         return None
 
 

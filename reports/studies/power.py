@@ -77,6 +77,7 @@ def run_power(
     cells = facts_of(run, list(lab.tasks_of(plan, root)))
     found = summary(plan, cells, lift, power) | {key: results[key] for key in ("scenario", "small", "worlds", "days")}
     write_json(root / "power.json", found)
+    run.seal()
     return root, read_json(root / "power.json")
 
 

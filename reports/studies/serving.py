@@ -35,12 +35,14 @@ from reports.studies.workers import one_thread
 from simulator.auction import auction
 from simulator.config import Section
 from simulator.experiment import digest, write_json
+from simulator.files import refuse_links
 from simulator.keyed_random import subseed
 from simulator.marketplace import Marketplace
 from simulator.plugins import Ranker
 from simulator.records import DAY, Floats, Impressions, Offers, Requests, take
 from simulator.retrieval import PopularityRetriever
 from simulator.scenario import Scenario, load
+from simulator.seal import seal_run
 from simulator.world import World, build
 
 CELLS = ("dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cas+cts", "dssm+cas+cms", "dssm+cts+cms", "dssm+cs3")
@@ -163,6 +165,7 @@ def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str =
     Raises:
         ValueError: one line, for batches without 1, or an arm that this path cannot serve.
     """
+    refuse_links(out)
     if 1 not in config.batches or max(config.batches) > REQUESTS:
         raise ValueError(f"batches == {config.batches}, must hold 1 and nothing above {REQUESTS}")
     for arm in config.arms:
@@ -198,6 +201,7 @@ def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str =
         bar.update()
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", results)
+    seal_run(out)
     from reports.latency_page import write_latency
 
     write_latency(results, out)

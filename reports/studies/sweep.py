@@ -18,7 +18,9 @@ from reports.studies.mechanisms import spelled
 from reports.studies.offline import OfflineConfig
 from simulator.config import Section, validated
 from simulator.experiment import write_json
+from simulator.files import refuse_links
 from simulator.plugins import nearest
+from simulator.seal import seal_run
 
 
 class Dial(NamedTuple):
@@ -82,11 +84,13 @@ def run(config: SweepConfig, out: Path, *, jobs: int = 1, quiet: bool = False, c
     studies = studies_of(config)
     for study in studies.values():
         offline.checked(study)
+    refuse_links(out)
     values = list(values_of(config))
     runs = [offline.run(one, out / name, jobs=jobs, quiet=quiet, command=command) for name, one in studies.items()]
     found = runs if len(runs) == len(values) else runs * len(values)
     results = assemble(config, values, found)
     write_json(out / "sweep.json", results)
+    seal_run(out)
     from reports.offline_page import write_sweep_page
 
     write_sweep_page(results, out)

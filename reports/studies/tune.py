@@ -229,10 +229,8 @@ def compute(task: Task, cells: int) -> None:
         path = points / f"{'-'.join(map(str, point))}.json"
         if not path.exists():
             with one_thread():
-                write_json(path, {"auc": evaluate(task, space.values(point), progress)})
-        return number(read_json(path)["auc"])
                 write_point(path, {"auc": evaluate(task, space.values(point), progress)})
-        return float(read_point(path)["auc"] or np.nan)
+        return number(read_point(path)["auc"])
 
     found = _traded(task, run, space, score) if task.cell.variant else search(space, score, task.config.budget)
     with run.writing(task.cell) as out:

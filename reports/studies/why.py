@@ -9,22 +9,25 @@ held against the run's own log.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
+from reports.arms import parse
+from reports.runs import load_run, manifest_of
 from reports.studies.live import Stage
 from reports.studies.workers import one_thread
 from simulator.auction import auction
 from simulator.config import validated
 from simulator.designs import DesignConfig
-from simulator.experiment import Cell, RunDirectory, read_json
+from simulator.experiment import Cell
+from simulator.files import DamagedError
 from simulator.log import read_parquet
 from simulator.marketplace import Marketplace
-from simulator.plugins import Ranker, Retriever
+from simulator.plugins import Ranker, Retriever, registered_only
 from simulator.ranking import handicapped
 from simulator.records import DAY, PAD, Candidates, Floats, Impressions, Keys, Ledger, Offers, Ranked, Requests, take
 from simulator.scenario import Scenario
@@ -124,7 +127,9 @@ class _Ranker:
         self._inner.sync(now)
 
 
-def why(root: Path, request: int, world: int | None = None, arms: Sequence[str] | None = None) -> dict[str, Any]:
+def why(
+    root: Path, request: int, world: int | None = None, arms: Sequence[str] | None = None, *, allow_code: bool = False
+) -> dict[str, Any]:
     """Every stage of a request in the arms of a finished run.
 
     Args:
@@ -132,15 +137,36 @@ def why(root: Path, request: int, world: int | None = None, arms: Sequence[str] 
         request: id; ids run from 0 over the days of a world, the burn-in's included.
         world: its seed; the run's first one if None.
         arms: of an arena, the arms to show; the reference and the first rival if None.
+        allow_code: import the modules that the run's arms name; else such an arm is refused.
 
     Raises:
-        ValueError: one line: not such a run, a world or request that it does not have.
+        ValueError: one line: not such a run, a world or request that it does not have, damage.
     """
-    manifest = read_json(root / "manifest.json")
-    identity = manifest["identity"]
+    with ExitStack() as held:
+        if not allow_code:
+            held.enter_context(registered_only(f"{root / 'manifest.json'} names it; --allow-code allows it"))
+        scenario, seed, day, chosen, settings = _asked(root, request, world, arms)
+        with one_thread():
+            stage = Stage(scenario, seed, true_ranker=False, settings=settings)
+            shown = {arm: _of_arm(stage, arm, request, day, root) for arm in chosen}
+    one = next(iter(shown.values()))["request"]
+    return {"world": seed, "request": one, "arms": {arm: found["stages"] for arm, found in shown.items()}}
+
+
+def _asked(
+    root: Path, request: int, world: int | None, arms: Sequence[str] | None
+) -> tuple[Scenario, int, int, list[str], dict[str, dict[str, Any]]]:
+    """The scenario, the world's seed, the request's day, the arms and their settings, as far as the run has them."""
+    identity = manifest_of(root).get("identity", {})
     if identity.get("kind") not in KINDS:
         raise ValueError(f"{root}: kind == {identity.get('kind')!r}, must be one of {', '.join(KINDS)}")
-    scenario: Scenario = validated(Scenario, dict(identity["config"]), str(root))
+    chosen, settings = _arms(identity, arms, root), identity.get("settings", {})
+    if not isinstance(settings, dict) or not all(isinstance(one, dict) for one in settings.values()):
+        raise DamagedError(f"{root / 'manifest.json'}: damaged or incomplete (settings must be an object of objects)")
+    for arm in chosen:
+        parse(arm)
+    load_run(root)
+    scenario: Scenario = validated(Scenario, dict(identity.get("config", {})), str(root))
     seed = scenario.run.seed if world is None else world
     run = scenario.run
     if not run.seed <= seed < run.seed + run.worlds:
@@ -149,16 +175,13 @@ def why(root: Path, request: int, world: int | None = None, arms: Sequence[str] 
     if not run.burn_in <= day < run.burn_in + run.days:
         first, end = (d * scenario.traffic.requests_per_day for d in (run.burn_in, run.burn_in + run.days))
         raise ValueError(f"request == {request}, must be one of the test's, {first} to {end - 1}")
-    chosen = _arms(identity, arms)
-    with one_thread():
-        stage = Stage(scenario, seed, true_ranker=False, settings=identity.get("settings", {}))
-        shown = {arm: _of_arm(stage, arm, request, day, root) for arm in chosen}
-    one = next(iter(shown.values()))["request"]
-    return {"world": seed, "request": one, "arms": {arm: found["stages"] for arm, found in shown.items()}}
+    return scenario, seed, day, chosen, settings
 
 
-def _arms(identity: Mapping[str, Any], arms: Sequence[str] | None) -> list[str]:
-    known = identity.get("arms") or [identity["control"], identity["treatment"]]
+def _arms(identity: Mapping[str, Any], arms: Sequence[str] | None, root: Path) -> list[str]:
+    known = identity.get("arms") or [identity.get("control"), identity.get("treatment")]
+    if not isinstance(known, list) or not all(isinstance(arm, str) for arm in known):
+        raise DamagedError(f"{root / 'manifest.json'}: damaged or incomplete (it names no arms)")
     wanted = list(dict.fromkeys(arms or known[:2]))
     for arm in wanted:
         if arm not in known:
@@ -179,10 +202,11 @@ def _of_arm(stage: Stage, arm: str, request: int, day: int, root: Path) -> dict[
 
 def _logged(s: Scenario, root: Path, world: int, arm: str, request: int) -> list[dict[str, Any]]:
     """What the run's own log says of the request: slot, ad, price, examined, clicked, paid."""
-    run = RunDirectory(root, {"identity": read_json(root / "manifest.json")["identity"]})
-    cell = run.cell(Cell(world=world, name=arm, days=s.run.days))
+    cell = root / "cells" / Cell(world=world, name=arm, days=s.run.days).path
     log: Impressions = read_parquet(Impressions, cell / "log.parquet")
     ledger: Ledger = read_parquet(Ledger, cell / "ledger.parquet")
+    if len(ledger.click) != len(log):
+        raise DamagedError(f"{cell / 'ledger.parquet'}: damaged or incomplete (not as many rows as log.parquet)")
     return [
         {
             "slot": int(log.slot[i]),

@@ -104,13 +104,13 @@ class TestStudy:
         assert line.endswith(f"{cold['q']:.3f}")
 
     def test_a_finished_run_is_not_computed_again(self, finished, tmp_path, cs3bench, monkeypatch):
-        import reports.cli_ab
         import reports.studies.twins
+        from reports.runs import Run
 
         copy = tmp_path / "run"
         shutil.copytree(finished, copy)
         monkeypatch.setattr(reports.studies.twins, "compute", None)
-        monkeypatch.setattr(reports.cli_ab, "paged", lambda root, write_page: root)
+        monkeypatch.setattr(Run, "draw", lambda run: run.root)
         code, _, err = cs3bench(*arguments(copy, "--jobs", "1"))
         assert (code, err) == (0, "")
         assert (copy / "results.json").read_bytes() == (finished / "results.json").read_bytes()
@@ -230,7 +230,7 @@ class TestErrors:
     def test_a_report_of_nothing(self, tmp_path, cs3bench):
         code, _, err = cs3bench("report", str(tmp_path / "none"))
         assert code == 2
-        assert "not a run directory" in said(err)
+        assert "no such directory" in said(err)
 
     def test_a_market_without_a_click(self, tmp_path, cs3bench):
         typed = ["--control", "random", "--treatment", "popularity", "--worlds", "1", "--jobs", "1"]

@@ -95,7 +95,7 @@ class TestComparison:
         assert found.metrics == ("revenue",)
         assert found.entries[1].metrics["revenue"]["rel_effect"] == 0.1
         assert "Kind of run: run ab; lab lab." in found.notes
-        c = other(made_up, tmp_path / "late", {"kind": "late"})
+        c = other(made_up, tmp_path / "late", {"kind": "late", "sizes": {}})
         with pytest.raises(ValueError, match=r"in common: run \(ab\) has revenue.*; late \(late\) has no arm"):
             compare([made_up, c])
         with pytest.raises(ValueError, match="no metric in common: late"):

@@ -49,7 +49,7 @@ def test_each_run_has_its_line(folder):
     (again,) = inventory(folder / "cut-off")
     assert again.of == tiny.cells, "as its manifest says"
     assert found["late"].state == "incomplete"
-    assert found["damaged"].state == found["old"].state == "unreadable"
+    assert (found["damaged"].state, found["old"].state) == ("damaged", "unreadable")
     assert found["damaged"].text.startswith("results.json: not a readable JSON file")
     assert "schema 0, this version reads 1" in found["old"].text
 

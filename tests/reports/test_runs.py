@@ -113,10 +113,17 @@ class TestWhatIsWrong:
         root = Path(shutil.copytree(finished, tmp_path / "run"))
         file = root / "cells" / "world-2" / "dssm" / "log.parquet"
         file.write_bytes(file.read_bytes()[:100])
-        run = load_run(root)
-        assert run.table("metrics").num_rows > 0
-        with pytest.raises(ValueError, match=r"world-2/dssm/log.parquet: not a readable Parquet file"):
-            run.table("impressions")
+        with pytest.raises(ValueError, match=r"world-2/dssm/log.parquet: damaged or incomplete \(its digest"):
+            load_run(root)
+        run = load_run(finished)
+        file = next(finished.glob("cells/*/dssm/log.parquet"))
+        whole = file.read_bytes()
+        try:
+            file.write_bytes(whole[:100])
+            with pytest.raises(ValueError, match=r"dssm/log.parquet: not a readable Parquet file"):
+                run.table("impressions")
+        finally:
+            file.write_bytes(whole)
 
     def test_no_run(self, tmp_path):
         with pytest.raises(ValueError, match="no such directory"):
@@ -137,7 +144,7 @@ class TestWhatIsWrong:
         [
             ("results.json", 0, "schema 0, this version reads 1: run it again with another --out"),
             ("results.json", 2, "schema 2, this version reads 1: install the newer cs3-bench"),
-            ("manifest.json", 0, "schema 0, this version reads 1: run it again with another --out"),
+            ("manifest.json", 0, "schema 0, this version reads 2: run it again with another --out"),
         ],
     )
     def test_another_schema_says_what_to_do(self, copy, file, schema, said):

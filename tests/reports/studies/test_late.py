@@ -15,6 +15,7 @@ from reports.cli_late import late as command
 from reports.studies import late, late_items, late_ways
 from reports.studies.late_items import Side, bandwidth, effective_dims, eligible_bids, of_size, structure
 from reports.studies.late_ways import FACET_WAYS, VECTOR_WAYS, measured, recall_of
+from simulator.seal import seal
 from tests.reports.run_contract import check_run
 from tests.reports.studies.tiny import tiny
 
@@ -74,6 +75,7 @@ class TestItems:
         assert (vectors.users.shape, vectors.items.shape) == ((7, 64), (40, 64))
         assert facets.gain > 0
         facets.save(tmp_path / "side.npz")
+        seal(tmp_path)
         for kept, own in zip(Side.load(tmp_path / "side.npz"), facets, strict=True):
             np.testing.assert_array_equal(kept, own)
 
