@@ -4,12 +4,13 @@ Reading order:
 
 1. ``log``: what every reader returns, whole or as a stream: ``RealLog``, ``LogStream``, ``Report``.
 2. ``delimited``: text files in, columns out, block by block; every malformed row is counted and named by its line.
-3. ``spill``: rows on disk by bucket, so that memory holds a day of a log and not the log.
-4. ``features``: feature files as codes and numbers; ``history``: the last items of each user.
-5. ``kuairand``: KuaiRand (Pure, 1K, 27K), short videos, one row per exposure.
-6. ``taobao_ad``: TaobaoAd, display ads with a log of organic behaviour.
-7. ``recsys2017``: RecSys Challenge 2017, job postings; impressions and clicks are joined here.
-8. ``door``: what a reader returns is checked, column by column, before any model is built on it.
+3. ``form``: how a file was written (R, pyarrow, pandas, Excel), by its first line.
+4. ``spill``: rows on disk by bucket, so that memory holds a day of a log and not the log.
+5. ``features``: feature files as codes and numbers; ``history``: the last items of each user.
+6. ``kuairand``: KuaiRand (Pure, 1K, 27K), short videos, one row per exposure.
+7. ``taobao_ad``: TaobaoAd, display ads with a log of organic behaviour.
+8. ``recsys2017``: RecSys Challenge 2017, job postings; impressions and clicks are joined here.
+9. ``door``: what a reader returns is checked, column by column, before any model is built on it.
 
 Here are only their names: a reader is imported when it is asked for. Yours is spelled ``package.module:function``.
 """

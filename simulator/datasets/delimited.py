@@ -1,7 +1,8 @@
 """Delimited text -> columns, block by block, with no row lost in silence: what is malformed is counted and named.
 
-Two doors. :func:`scan` is for logs: plain lines without quotes, of which a few columns are wanted; memory holds one
-block of lines, whatever the length of the file. :func:`column_blocks` is for feature files, where quotes count.
+Two doors. :func:`scan` is for logs: plain lines, of which a few columns are wanted; memory holds one block of lines,
+whatever the length of the file. :func:`column_blocks` is for feature files, where a quoted cell may hold a delimiter.
+How a file was written (by R, pyarrow, pandas, Excel) is read off its header: :class:`Form`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from simulator.datasets.form import Form, form_of, refuse_foreign
+from simulator.plugins import nearest
 from simulator.records import Flags, Ints, Money
 
 NAMED = 20
 """Lines that a report names per kind; the rest is only counted."""
+SHOWN = 3
+"""Kinds, and lines of each, that an error names."""
 BLOCK = 1 << 20
 """Bytes of text that are read at a time."""
 LONGEST = 16 << 20
@@ -68,6 +73,16 @@ class Chunk(NamedTuple):
     plain: Flags
     whole: Flags
     cells: list[pa.Array]
+
+
+def reasons(found: Sequence[Malformed]) -> str:
+    """Why rows were left out, the most frequent first: ``"not a whole number: 700 rows (lines 2, 3, 4, ...); ..."``."""
+    told = []
+    for one in sorted(found, key=lambda one: -one.count)[:SHOWN]:
+        more = ", ..." if one.count > SHOWN else ""
+        lines = f"line{'s' * (one.count > 1)} {', '.join(map(str, one.lines[:SHOWN]))}{more}"
+        told.append(f"{one.kind}: {one.count:,} row{'s' * (one.count > 1)} ({lines})")
+    return "; ".join(told) or "it has none"
 
 
 def malformed(file: str, kind: str, lines: Ints) -> list[Malformed]:
@@ -120,21 +135,16 @@ def one_file(folder: Path, name: str) -> Path:
     return next(iter(files(folder, name)), folder / name)
 
 
-def header_of(path: Path, delimiter: str = ",") -> list[str]:
-    """Column names as they stand in the file's first line; :func:`cleaned` says what they mean.
+def header_of(path: Path, delimiter: str = ",") -> Form:
+    """The form of a file by its first line.
 
     Raises:
-        ValueError: one line naming the file, if it is missing, empty or damaged.
+        ValueError: one line naming the file, if it is missing, empty, damaged or no text.
     """
     for text in _texts(path, BLOCK):
-        line = text[: text.index(b"\n")]
-        return line.decode("utf-8-sig", errors="replace").rstrip("\r").split(delimiter)
+        refuse_foreign(path, text)
+        return form_of(text[: text.index(b"\n")], delimiter)
     raise ValueError(f"{path}: not readable (empty, not even a header)")
-
-
-def cleaned(name: str) -> str:
-    """A column's name without blanks around it, quotes, and the ``table.`` that exports from Hive put before it."""
-    return name.strip().strip('"').rsplit(".", 1)[-1]
 
 
 def scan(
@@ -145,7 +155,7 @@ def scan(
     Args:
         paths: gzipped or not; all with the same header.
         names: the columns wanted; no other is looked at.
-        delimiter: between columns; quotes mean nothing.
+        delimiter: between columns, unless the header says another one. Quotes are dropped: no cell holds a delimiter.
         prints: whether lines are to be told apart; their prints are 0 if not.
         block: bytes of text that are read at a time.
 
@@ -160,7 +170,7 @@ def scan(
             raise ValueError(f"{path}: header differs from that of {paths[0].name}")
         begin = 1
         for text in _texts(path, block):
-            chunk = _chunk(i, begin, text, len(first), places, delimiter, prints)
+            chunk = _chunk(i, begin, text, first, places, prints)
             begin += chunk.line.size
             # The header is the first line of the first block.
             yield chunk if begin - chunk.line.size > 1 else _without_header(chunk)
@@ -184,8 +194,10 @@ def column_blocks(
     Raises:
         ValueError: one line naming the file, if it is missing, empty, damaged or lacks a column.
     """
-    header = header_of(path, delimiter)
-    wanted = [header[_place(path, header, name)] for name in names]
+    form = header_of(path, delimiter)
+    quotes = quotes or form.quoted
+    header = form.spelled(quotes=quotes)
+    wanted = [header[_place(path, form, name)] for name in names]
     wrong: list[int] = []
 
     def skip(row: pv.InvalidRow) -> str:
@@ -193,7 +205,7 @@ def column_blocks(
         return "skip"
 
     at, told = 2, 0
-    for batch in _batches(path, wanted, delimiter, quotes, skip):
+    for batch in _batches(path, wanted, form.delimiter, quotes, skip):
         known = np.array(wrong, dtype=np.int64)
         ahead = np.arange(at, at + batch.num_rows + int((known >= at).sum()))
         lines = np.setdiff1d(ahead, known, assume_unique=True)[: batch.num_rows]
@@ -249,27 +261,38 @@ def fingerprints(text: npt.NDArray[np.uint8], starts: Ints) -> Prints:
 
 
 def integers(column: Any) -> tuple[Ints, Flags]:
-    """Strings [n] -> int64 [n] (0 where it is none) and bool [n], where it is a whole number."""
+    """Strings [n] -> int64 [n] (0 where it is none) and bool [n], where it is a whole number, blanks around it apart.
+
+    R writes 100000 as 1e+05, and only what is exactly that; what Excel writes as 1.65E+12 has lost its last digits.
+    """
     if pc.all(pc.and_(pc.ascii_is_decimal(column), pc.less(pc.binary_length(column), 19))).as_py():
         return np.asarray(pc.cast(column, pa.int64())), np.ones(len(column), dtype=bool)
+    column = pc.ascii_trim_whitespace(column)
     good = pc.match_substring_regex(column, r"^-?[0-9]{1,18}$")
-    values = pc.cast(pc.if_else(good, column, "0"), pa.int64())
-    return np.asarray(values), np.asarray(good, dtype=bool)
+    values = np.array(pc.cast(pc.if_else(good, column, "0"), pa.int64()))
+    whole = np.array(good, dtype=bool)
+    if not whole.all():
+        rounded = pc.match_substring_regex(column, r"^-?[0-9](\.[0-9]{1,14})?e\+[0-9]{2}$")
+        real = np.asarray(pc.cast(pc.if_else(rounded, column, "nan"), pa.float64()))
+        exact = (real == np.rint(real)) & (np.abs(real) < 2**53)
+        values[exact], whole = real[exact].astype(np.int64), whole | exact
+    return values, whole
 
 
 def reals(column: Any) -> tuple[Money, Flags]:
     """Strings [n] -> float64 [n] (NaN where blank) and bool [n], where it is a finite number or blank."""
+    column = pc.ascii_trim_whitespace(column)
     blank = pc.equal(column, "")
     number = pc.match_substring_regex(column, r"^-?[0-9]{1,18}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?$")
     values = np.asarray(pc.cast(pc.if_else(number, column, "nan"), pa.float64()))
     return values, np.asarray(pc.or_(blank, number), dtype=bool)
 
 
-def _place(path: Path, header: Sequence[str], name: str) -> int:
-    names = [cleaned(column) for column in header]
-    if name not in names:
-        raise ValueError(f"{path}: no column {name!r} in its header")
-    return names.index(name)
+def _place(path: Path, form: Form, name: str) -> int:
+    """Which column has that name; one of row names, which R and pandas put first, counts as none in a log's lines."""
+    if name not in form.names:
+        raise ValueError(f"{path}: no column {name!r} in its header{nearest(name, filter(None, form.names))}")
+    return form.names.index(name)
 
 
 def _texts(path: Path, block: int) -> Iterator[bytes]:
@@ -293,17 +316,12 @@ def _texts(path: Path, block: int) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def _chunk(
-    file: int, begin: int, text: bytes, width: int, places: Sequence[int], delimiter: str, told_apart: bool
-) -> Chunk:
+def _chunk(file: int, begin: int, text: bytes, form: Form, places: Sequence[int], told_apart: bool) -> Chunk:
     raw = np.frombuffer(text, dtype=np.uint8)
     ends = np.flatnonzero(raw == ord("\n"))
-    kept = raw != ord("\n")
-    # Windows' line ends: the carriage return before the end is no part of the line.
-    windows = (np.diff(ends, prepend=-1) > 1) & (raw[ends - 1] == ord("\r"))
-    kept[ends[windows] - 1] = False
+    kept = _of_the_rows(raw, ends, form)
     bytes_ = raw[kept]
-    starts = np.concatenate([[0], np.cumsum(np.diff(ends, prepend=-1) - 1 - windows)])
+    starts = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)[ends]])
     foreign = bytes_ > 127
     plain = np.ones(ends.size, dtype=bool)
     prints = fingerprints(bytes_, starts) if told_apart else np.zeros((ends.size, 2), dtype=np.uint64)
@@ -312,10 +330,34 @@ def _chunk(
         plain = seen[starts[1:]] == seen[starts[:-1]]
         bytes_ = np.where(foreign, ord("?"), bytes_).astype(np.uint8)
     lines = pa.StringArray.from_buffers(ends.size, pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(bytes_))
-    cells, whole = split_columns(lines.filter(pa.array(plain)), width, places, delimiter)
+    shift = int(form.numbered)
+    cells, whole = split_columns(
+        lines.filter(pa.array(plain)), len(form.names) - shift, [at - shift for at in places], form.delimiter
+    )
     understood = plain.copy()
     understood[plain] = whole
     return Chunk(file, np.arange(begin, begin + ends.size), prints, plain, understood, cells)
+
+
+def _of_the_rows(raw: npt.NDArray[np.uint8], ends: Ints, form: Form) -> Flags:
+    """Which bytes of a text are the rows' own: no ends of lines, quotes or row names. bool [bytes]."""
+    kept: Flags = raw != ord("\n")
+    # Windows' line ends: the carriage return before the end is no part of the line.
+    windows = (np.diff(ends, prepend=-1) > 1) & (raw[ends - 1] == ord("\r"))
+    kept[ends[windows] - 1] = False
+    if form.quoted:
+        kept &= raw != ord('"')
+    if form.numbered:
+        begins = np.concatenate([[0], ends[:-1] + 1])
+        cuts = np.append(np.flatnonzero(raw == ord(form.delimiter)), raw.size)
+        # A line without a delimiter keeps all of its bytes, and is refused for its width.
+        cut = np.minimum(cuts[np.searchsorted(cuts, begins)] + 1, raw.size)
+        named = cut <= ends
+        inside = np.zeros(raw.size + 1, dtype=np.int64)
+        np.add.at(inside, begins[named], 1)
+        np.add.at(inside, cut[named], -1)
+        kept &= np.cumsum(inside)[:-1] == 0
+    return kept
 
 
 def _without_header(chunk: Chunk) -> Chunk:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from simulator.datasets.delimited import Malformed, column_blocks, integers, malformed, reals
+from simulator.datasets.delimited import Malformed, column_blocks, integers, malformed, reals, reasons
 from simulator.records import PAD, Flags, Floats, Ints, Keys, Money, Table
 
 _LIST = r"^ *([0-9]+( *, *[0-9]+)*)? *$"
@@ -131,6 +131,8 @@ def read_side(
     first = np.zeros_like(good)
     first[np.flatnonzero(good)[np.unique(id_[good], return_index=True)[1]]] = True
     found += malformed(path.name, f"repeated {key}", line[good & ~first])
+    if not first.any():
+        raise ValueError(f"{path}: no well-formed row: {reasons(found)}")
     vocabularies = {name: _vocabulary(coded.pop(name), first) for name in codes}
     return Side(
         ids=Ids(id_[first]),

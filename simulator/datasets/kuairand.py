@@ -24,7 +24,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
-from simulator.datasets.delimited import WIDTH, Chunk, Malformed, Tally, column_blocks, files, integers, one_file, scan
+from simulator.datasets.delimited import (
+    WIDTH,
+    Chunk,
+    Malformed,
+    Tally,
+    column_blocks,
+    files,
+    integers,
+    one_file,
+    reasons,
+    scan,
+)
 from simulator.datasets.features import Ids, Side, log_or_nan, read_side, standard
 from simulator.datasets.history import Latest
 from simulator.datasets.log import (
@@ -126,7 +137,10 @@ def stream_kuairand(path: str | Path, *, label_wait: int = 1800) -> Iterator[Log
         earlier = _sort(intake, days, latest)
         found_log = found_by(intake, logs[0])
         if not len(days.rows):
-            raise ValueError(f"{folder}: no well-formed row of the log on or after {FIRST_DATE}")
+            raise ValueError(
+                f"{folder}: no well-formed row of the log on or after {FIRST_DATE}, of {intake.rows:,} rows {earlier:,}"
+                f" are earlier, the others malformed: {reasons(found_log)}"
+            )
         items, seen, source, found_history = _history(folder, layout, latest, users.ids, videos.ids)
         yield LogStream(
             catalog=_catalog(users, videos, items, seen, days.base_ctr),

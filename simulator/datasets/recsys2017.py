@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from simulator.datasets.delimited import Chunk, integers, one_file, reals, scan
+from simulator.datasets.delimited import Chunk, integers, one_file, reals, reasons, scan
 from simulator.datasets.features import Ids, Side, read_side, standard
 from simulator.datasets.history import Latest
 from simulator.datasets.log import (
@@ -110,8 +110,8 @@ def stream_recsys2017(path: str | Path, *, label_wait: int = 1800) -> Iterator[L
         intake = Intake(Path(scratch), _EVENT, [log])
         last = max((_take(intake, chunk, users.ids, items.ids) for chunk in scan([log], _COLUMNS, "\t")), default=PAD)
         if last == PAD:
-            found_by(intake, log)
-            raise ValueError(f"{log}: no well-formed impression (interaction_type 0), must hold at least one")
+            why = reasons(found_by(intake, log))
+            raise ValueError(f"{log}: no well-formed impression (interaction_type 0), must hold at least one: {why}")
         first = last + 1 - KEPT_DAYS
         shown, wanted = Spill(Path(scratch) / "shown", ROW), Spill(Path(scratch) / "wanted", _EVENT)
         earlier, aside = _join(intake, shown, wanted, first, label_wait)

@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from simulator.datasets.delimited import PLAIN, WIDTH, Chunk, Malformed, Tally, files, integers, one_file, scan
+from simulator.datasets.delimited import PLAIN, WIDTH, Chunk, Malformed, Tally, files, integers, one_file, reasons, scan
 from simulator.datasets.features import Ids, Side, log_or_nan, read_side, standard, with_blanks
 from simulator.datasets.history import Latest
 from simulator.datasets.log import (
@@ -109,7 +109,7 @@ def stream_taobao_ad(path: str | Path, *, label_wait: int = 1800) -> Iterator[Lo
             intake.good.forget(day)
         found_log = found_by(intake, sample)
         if not len(days.rows):
-            raise ValueError(f"{sample}: no well-formed row, must hold at least one")
+            raise ValueError(f"{sample}: no well-formed row: {reasons(found_log)}")
         behaviour = next(iter(files(folder, "behavior_log.csv")), None)
         history, before, found_actions = _history(behaviour, Path(scratch), users, ads, label_wait, days.origin)
         yield LogStream(
@@ -131,7 +131,7 @@ def stream_taobao_ad(path: str | Path, *, label_wait: int = 1800) -> Iterator[Lo
 
 def _take(intake: Intake, chunk: Chunk, ads: Ids, profiles: Ids) -> Ints:
     """Judge a chunk of the log -> ids of its users who have no profile."""
-    pid = pc.fill_null(pc.index_in(chunk.cells[3], pa.array(PIDS)), PAD)
+    pid = pc.fill_null(pc.index_in(pc.ascii_trim_whitespace(chunk.cells[3]), pa.array(PIDS)), PAD)
     parsed = [integers(chunk.cells[i]) for i in (0, 1, 2, 4, 5)]
     user, stamp, adgroup, nonclk, clk = (values for values, _ in parsed)
     ad = ads.rows(adgroup)
@@ -203,7 +203,9 @@ def _actions(path: Path, actions: Spill, users: Ids, ads: Side, label_wait: int)
         flaws = {
             "not a whole number": ~np.logical_and.reduce([good for _, good in parsed]),
             "unknown user": user == PAD,
-            "unknown btag": ~np.asarray(pc.is_in(chunk.cells[2], pa.array(BTAGS)), dtype=bool),
+            "unknown btag": ~np.asarray(
+                pc.is_in(pc.ascii_trim_whitespace(chunk.cells[2]), pa.array(BTAGS)), dtype=bool
+            ),
             f"time_stamp not in {BEHAVIOUR_DATE} to {LAST_DATE}": (day < first) | (day > last),
             "cate without an ad": ad == PAD,
         }
