@@ -27,10 +27,11 @@ first entry is taken. There is no money in it: every bid is 1 and nothing is pai
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,8 @@ POSSIBLE = (20100101, 20201231)
 KEPT_DAYS = 28
 """Days of impressions that are kept, the last ones."""
 TEST_DAYS = 7
+FEW = 0.1
+"""Share of the impressions up to which those beyond a gap of a week are taken for a mistake."""
 HISTORY = 20
 """Earlier clicks, bookmarks and replies kept per user, the latest ones."""
 SHOWN, WANTED, DELETED, RECRUITER = 0, (1, 2, 3), 4, 5
@@ -108,10 +111,11 @@ def stream_recsys2017(path: str | Path, *, label_wait: int = 1800) -> Iterator[L
     log = one_file(folder, "interactions.csv")
     with tempfile.TemporaryDirectory(prefix="cs3bench-") as scratch:
         intake = Intake(Path(scratch), _EVENT, [log])
-        last = max((_take(intake, chunk, users.ids, items.ids) for chunk in scan([log], _COLUMNS, "\t")), default=PAD)
-        if last == PAD:
+        shown_days = _merged(_take(intake, chunk, users.ids, items.ids) for chunk in scan([log], _COLUMNS, "\t"))
+        if not shown_days:
             why = reasons(found_by(intake, log))
             raise ValueError(f"{log}: no well-formed impression (interaction_type 0), must hold at least one: {why}")
+        last = _last_day(log, shown_days)
         first = last + 1 - KEPT_DAYS
         shown, wanted = Spill(Path(scratch) / "shown", ROW), Spill(Path(scratch) / "wanted", _EVENT)
         earlier, aside = _join(intake, shown, wanted, first, label_wait)
@@ -138,11 +142,23 @@ def stream_recsys2017(path: str | Path, *, label_wait: int = 1800) -> Iterator[L
         )
 
 
+class _Day(NamedTuple):
+    """Impressions of a day.
+
+    Attributes:
+        rows: how many.
+        line: of the first.
+    """
+
+    rows: int
+    line: int
+
+
 _COLUMNS = ("user_id", "item_id", "interaction_type", "created_at")
 
 
-def _take(intake: Intake, chunk: Chunk, users: Ids, items: Ids) -> int:
-    """Judge a chunk of the log -> the last day of its impressions, -1 without any."""
+def _take(intake: Intake, chunk: Chunk, users: Ids, items: Ids) -> dict[int, _Day]:
+    """Judge a chunk of the log -> its impressions by day."""
     parsed = [integers(cell) for cell in chunk.cells]
     user_id, item_id, kind, second = (values for values, _ in parsed)
     user, item = users.rows(user_id), items.rows(item_id)
@@ -158,7 +174,38 @@ def _take(intake: Intake, chunk: Chunk, users: Ids, items: Ids) -> int:
     columns: dict[str, npt.NDArray[Any]] = {"user": user, "ad": item, "second": second, "type": kind}
     intake.take(chunk, flaws, user.astype(np.int64) % PARTS, columns)
     shown = ~np.logical_or.reduce(list(flaws.values())) & (kind == SHOWN)
-    return int(day[shown].max(initial=PAD))
+    days, first_of, rows = np.unique(day[shown], return_index=True, return_counts=True)
+    lines = chunk.line[chunk.whole][shown][first_of]
+    return {d: _Day(n, line) for d, n, line in zip(days.tolist(), rows.tolist(), lines.tolist(), strict=True)}
+
+
+def _merged(chunks: Iterable[dict[int, _Day]]) -> dict[int, _Day]:
+    found: dict[int, _Day] = {}
+    for chunk in chunks:
+        for day, one in chunk.items():
+            before = found.get(day, _Day(0, one.line))
+            found[day] = _Day(before.rows + one.rows, before.line)
+    return found
+
+
+def _last_day(log: Path, shown: dict[int, _Day]) -> int:
+    """The day from which the days that are kept are counted back.
+
+    Raises:
+        ValueError: if a few impressions come long after all others, by a wrong date: they would be all that is tested.
+    """
+    days = sorted(shown)
+    after = 0
+    for before, day in reversed(list(pairwise(days))):
+        after += shown[day].rows
+        if day - before > TEST_DAYS and after <= FEW * sum(one.rows for one in shown.values()):
+            from_, to = calendar_dates(np.array([before, day])).tolist()
+            more = f" and {after - 1} more" if after > 1 else ""
+            raise ValueError(
+                f"{log}: created_at of line {shown[day].line}{more} is {day - before:,} days after the impression"
+                f" before ({from_} to {to}), must be put right or left out: the {KEPT_DAYS} days kept end with the last"
+            )
+    return days[-1]
 
 
 def _join(intake: Intake, shown: Spill, wanted: Spill, first: int, label_wait: int) -> tuple[int, dict[str, int]]:

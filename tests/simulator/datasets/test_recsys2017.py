@@ -213,3 +213,15 @@ def test_whatever_stands_in_the_log_is_kept_or_counted(garbage: list[str]) -> No
     refused = sum(m.count for m in report.malformed if m.file == NAME)
     assert report.rows == 21 + len(garbage)
     assert report.rows == report.kept + report.earlier + report.duplicates + refused + sum(report.aside.values())
+
+
+@pytest.mark.parametrize(("days", "rows"), [(1300, 1), (9, 20)])
+def test_a_few_impressions_long_after_all_others_are_named(copy: Path, days: int, rows: int) -> None:
+    """By one wrong date the last four weeks would hold that row and no other."""
+    lines = lines_of()
+    last = max(t for t, *_, kind in events() if kind == 0)
+    user, item, *_ = lines[-1].split("\t")
+    write(copy, [*lines, *(f"{user}\t{item}\t0\t{last + days * 86_400 + i}" for i in range(rows))])
+    named = f"line {len(lines) + 1}{' and 19 more' * (rows > 1)}"
+    with pytest.raises(ValueError, match=rf"created_at of {named} is {days:,} days after the impression before"):
+        read_recsys2017(copy)
