@@ -1,101 +1,49 @@
 """Published vectors in a Valkey or Redis server: many serving processes read what one trainer publishes.
 
 One hash a table and ranker: field KEY holds the vector, packed little-endian float32; field ``meta`` says schema,
-width, dtype, ranker and version. Each read asks for ``meta`` too, so that a reader never takes vectors of another kind.
+width, dtype, ranker and version, and by which publication. Each read asks for ``meta`` too, so that a reader never
+takes vectors of another kind.
 
     cs3:ARM:TABLE               cross vectors
     cs3:ARM:TABLE@RANKER        cascade vectors, which mean something only in the space of one ranker
     cs3:ARM:ranker              the ranker whose cascade vectors are served
+    HASH:aside:TOKEN            where a publication that replaces all is written, before it is renamed over the hash
 
-Reads are HMGET, the form of MGET for hashes; a publication is HSETs in one transaction. One that replaces all is
-written beside the hash and renamed over it.
+Reads are HMGET, the form of MGET for hashes. A publication watches the hash, looks who wrote it, and is one
+transaction, which a change of the hash in between undoes. ``cs3.link`` is the way to the server.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+import secrets
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
 
 import torch
 from torch import Tensor
 
-from cs3.stores import VectorStore, checked_keys, checked_publication, checked_size, checked_version
+from cs3.link import Link
+from cs3.packed import FLOAT, Packed
+from cs3.stores import (
+    AnotherWriterError,
+    StoreAwayError,
+    StoreError,
+    StoreMismatchError,
+    VectorStore,
+    checked_keys,
+    checked_name,
+    checked_publication,
+    checked_size,
+    checked_version,
+)
 from cs3.versions import EVER
 
-T = TypeVar("T")
-SCHEMA = 1
-DTYPE = "<f4"
-FLOAT = 4
 CHUNK = 4096
-"""Keys a command; the commands of one read or write go out together."""
+"""Keys a command."""
+ASIDE = 3600
+"""Seconds after which the server drops what a writer that died left aside."""
 WHEN_AWAY = ("error", "cold")
-
-
-class Link:
-    """The way to a server: time-outs, bounded retries, one error.
-
-    Attributes:
-        url: of the server, without its password.
-        client: a ``redis.Redis`` (its types are partial); a lost connection is made anew by its pool.
-    """
-
-    def __init__(self, url: str, *, timeout: float, retries: int, pause: float) -> None:
-        """Makes the client; connects at the first command. See ``ServerStores``."""
-        if not timeout > 0:
-            raise ValueError(f"timeout == {timeout}, must be above 0")
-        for name, value in (("retries", retries), ("pause", pause)):
-            if value < 0:
-                raise ValueError(f"{name} == {value}, must be at least 0")
-        try:
-            import redis
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-        except ImportError as error:
-            raise ImportError("redis is not installed, run: pip install 'cs3-bench[server]'") from error
-        parts = urlsplit(url)
-        self.url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        self.client: Any = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=timeout,
-            socket_timeout=timeout,
-            socket_read_size=1 << 18,
-            # Tried again here, not by the client, which does not do so for a transaction.
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=False,
-            protocol=2,
-        )
-        self._lost = (redis.ConnectionError, redis.TimeoutError)
-        self._timeout, self._retries, self._pause = timeout, retries, pause
-        self._asleep_until = -1.0
-
-    def call(self, what: str, operation: Callable[[], T]) -> T:
-        """What an operation gives, which may be tried several times and so must do no harm when repeated.
-
-        Raises:
-            ConnectionError: when the server did not answer any of the tries.
-        """
-        began, wait = time.monotonic(), 0.02
-        for attempt in range(1 + self._retries):
-            if attempt:
-                time.sleep(wait)
-                wait = min(2 * wait, 1.0)
-            try:
-                return operation()
-            except self._lost as error:
-                last = error
-        self._asleep_until = time.monotonic() + self._pause
-        raise ConnectionError(
-            f"server == '{self.url}', must answer: {what} failed {1 + self._retries} times in "
-            f"{time.monotonic() - began:.1f} s (time-out {self._timeout:g} s), last: {last}"
-        )
-
-    @property
-    def asleep(self) -> bool:
-        """Whether the server was away so lately that a reader who can do without should not wait for it again."""
-        return time.monotonic() < self._asleep_until
 
 
 class ServerStore:
@@ -123,17 +71,24 @@ class ServerStore:
             when_away: what a fetch does then: "error", or "cold", it gives cold vectors. All else needs the server.
 
         Raises:
-            ValueError: when the hash is of another version, width or ranker.
-            ConnectionError: when the server is away.
+            StoreMismatchError: when the hash is of another version, width or ranker.
+            StoreAwayError: when the server is away.
+            StoreError: when it refuses.
         """
-        checked_size(rows, width)
+        self.rows, self.width = rows, width = checked_size(rows, width)
         _checked_when_away(when_away)
-        self.name, self.rows, self.width = name, rows, width
+        self.name = name
         self.misses = self.degraded = 0
         self._link, self._degrade = link, when_away == "cold"
-        self._kind = {"schema": SCHEMA, "width": width, "dtype": DTYPE, "ranker": ranker}
-        self._meta: tuple[bytes | None, int] = (None, EVER)
-        self.version()
+        self._where = f"store '{name}' of server '{link.url}'"
+        self._packed = Packed(self._where, width, ranker)
+        self._kind = self._packed.kind
+        found = self._link.call(f"HGET {name}", lambda: self._hget(link.client))
+        self._version(found)
+        self._mine = {found}  # what this store may add to: what it was opened on, put, or may have put
+
+    def __repr__(self) -> str:
+        return f"ServerStore({self._where})"
 
     def version(self) -> int:
         """Time of the last publication."""
@@ -143,8 +98,10 @@ class ServerStore:
         """Vectors of keys [n] -> float32 [n, width].
 
         Raises:
-            ValueError: for bad keys, or when the hash is by now of another version or width.
-            ConnectionError: when the server is away, unless ``when_away`` is "cold".
+            ValueError: for bad keys.
+            StoreMismatchError: when the hash is by now of another version or width, or what is in it is damaged.
+            StoreAwayError: when the server is away, unless ``when_away`` is "cold".
+            StoreError: when the server refuses.
         """
         keys = checked_keys(keys, self.rows)
         if self._degrade and self._link.asleep:
@@ -152,48 +109,66 @@ class ServerStore:
         fields: list[int] = keys.tolist()
         try:
             values = self._link.call(f"HMGET {self.name}", lambda: self._hmget(fields))
-        except ConnectionError:
+        except StoreAwayError:
             if not self._degrade:
                 raise
+            self._link.rest()
             return self._cold(keys.numel())
-        return self._unpacked(values)
+        return self._unpacked(fields, values)
 
     def put(self, keys: Tensor, vectors: Tensor, version: int, *, replace: bool = False) -> None:
         """Publishes vectors [n, width] of distinct keys [n] in one transaction.
 
         Raises:
-            ValueError: for bad keys, vectors or version, or a hash of another kind; nothing is written then.
-            ConnectionError: when the server is away; whether it was published is then open, and doing it again is safe.
+            ValueError: for bad keys, vectors or version; nothing is written then.
+            StoreMismatchError: for a hash of another kind; nothing is written then.
+            AnotherWriterError: when another one published meanwhile, or did and this one would add to it; nothing is
+                written then.
+            StoreAwayError: when the server is away; whether it was published is then open, and doing it again is safe.
+            StoreError: when it refuses; nothing is written then.
         """
         keys, vectors = checked_publication(keys, vectors, rows=self.rows, width=self.width)
-        fields, values = keys.tolist(), _packed(vectors)
-        meta = json.dumps({**self._kind, "version": version}).encode()
+        version = checked_version(version, EVER, replace=replace)
+        fields, values, meta = keys.tolist(), self._packed.pack(vectors), self._packed.meta(version)
+        first: list[bytes | None] = []
 
         def publish() -> None:
-            aside = f"{self.name}:aside"
-            if replace:
-                self._write_aside(aside, fields, values, meta)
-            with self._link.client.pipeline(transaction=True) as pipe:
+            with self._link.transaction() as pipe:
                 pipe.watch(self.name)
-                checked_version(version, self._version(self._hget(pipe)), replace=replace)
-                pipe.multi()
+                found = self._hget(pipe)
+                if first and found == meta:
+                    return  # a former try arrived, only its answer was lost
+                if first and found != first[0]:
+                    raise self._another()
+                first.append(found)
+                self._mine.add(meta)  # should the answer get lost
+                checked_version(version, self._version(found), replace=replace)
                 if replace:
-                    pipe.rename(aside, self.name)
+                    self._replace(pipe, fields, values, meta)
                 else:
-                    _hset(pipe, self.name, fields, values, meta)
-                self._execute(pipe)
+                    self._check_base(pipe, found)
+                    pipe.multi()
+                    _hset(pipe, self.name, fields, values)
+                    pipe.execute_command("HSET", self.name, b"meta", meta)
+                    self._execute(pipe)
 
         self._link.call(f"publication of {keys.numel()} vectors to {self.name}", publish)
+        self._mine = {meta}
 
     def clear(self) -> None:
         """Back to no publication: the hash is gone."""
-        self._link.call(f"UNLINK {self.name}", lambda: self._link.client.unlink(self.name))
+        self._link.call(f"UNLINK {self.name}", lambda: self._link.client.execute_command("UNLINK", self.name))
+        self._mine = {None}
 
     def close(self) -> None:
         """Nothing to let go of: the connection is the ``ServerStores``'s."""
 
     def _hget(self, client: Any) -> bytes | None:
-        found: bytes | None = client.execute_command("HGET", self.name, b"meta")
+        return self._checked(client.execute_command("HGET", self.name, b"meta"))
+
+    def _checked(self, found: Any) -> bytes | None:
+        if found is not None and not isinstance(found, bytes):
+            raise self._link.odd(f"HGET {self.name}", found)
         return found
 
     def _hmget(self, fields: list[int]) -> list[bytes | None]:
@@ -201,69 +176,101 @@ class ServerStore:
         if len(fields) <= CHUNK:
             answers = [self._link.client.execute_command("HMGET", self.name, b"meta", *fields)]
         else:
-            with self._link.client.pipeline(transaction=True) as pipe:
+            with self._link.transaction() as pipe:
                 for first in range(0, len(fields), CHUNK):
                     pipe.execute_command("HMGET", self.name, b"meta", *fields[first : first + CHUNK])
-                answers = pipe.execute()
-        self._version(answers[0][0])
-        if len(answers) == 1:
-            found: list[bytes | None] = answers[0]
-            del found[0]
-            return found
-        return [value for answer in answers for value in answer[1:]]
+                answers = self._execute(pipe)
+        values: list[bytes | None] = []
+        for answer in answers:
+            if not isinstance(answer, list) or not answer:
+                raise self._link.odd(f"HMGET {self.name}", answer)
+            values += answer[1:]
+        if len(values) != len(fields):
+            raise self._link.odd(f"HMGET {self.name}", f"{len(values)} values for {len(fields)} keys")
+        meta = self._checked(answers[0][0])
+        self._version(meta)
+        if meta is None and values.count(None) < len(values):
+            raise self._packed.mismatch("meta == missing, must be there with the vectors")
+        return values
 
     def _version(self, meta: bytes | None) -> int:
-        """Checks ``meta`` as it was found; the same as last time is not read again.
+        return self._packed.version(meta)
 
-        Raises:
-            ValueError: when the hash is of another version, width, dtype or ranker.
-        """
-        known, version = self._meta
-        if meta == known:
-            return version
-        version = EVER
-        if meta is not None:
-            found: dict[str, Any] = json.loads(meta)
-            for name, wanted in self._kind.items():
-                if found.get(name) != wanted:
-                    raise ValueError(f"store '{self.name}' {name} == {found.get(name)!r}, must be {wanted!r}")
-            version = int(found["version"])
-        self._meta = meta, version
-        return version
-
-    def _unpacked(self, values: list[bytes | None]) -> Tensor:
+    def _unpacked(self, fields: list[int], values: list[bytes | None]) -> Tensor:
         cold = values.count(None)
-        if cold:
-            self.misses += cold
-            zeros = bytes(FLOAT * self.width)
-            values = [zeros if value is None else value for value in values]
-        # A bytearray, since a tensor may be written to.
-        packed = bytearray().join(values)  # type: ignore[arg-type]
-        wanted = FLOAT * self.width * len(values)
-        if len(packed) != wanted:
-            raise ValueError(f"store '{self.name}' bytes of {len(values)} vectors == {len(packed)}, must be {wanted}")
-        return torch.frombuffer(packed, dtype=torch.float32).view(-1, self.width) if values else self._zeros(0)
+        self.misses += cold
+        zeros = bytes(FLOAT * self.width)
+        return self._packed.unpack(fields, [zeros if value is None else value for value in values])
 
     def _cold(self, rows: int) -> Tensor:
         self.degraded += 1
-        return self._zeros(rows)
-
-    def _zeros(self, rows: int) -> Tensor:
         return torch.zeros(rows, self.width)
 
-    def _write_aside(self, aside: str, fields: list[int], values: list[bytes], meta: bytes) -> None:
-        with self._link.client.pipeline(transaction=False) as pipe:
-            pipe.unlink(aside)
-            _hset(pipe, aside, fields, values, meta)
-            pipe.execute()
+    def _check_base(self, pipe: Any, found: bytes | None) -> None:
+        """Says whether a publication may add to what is there: nothing, or what this store opened or put itself."""
+        if found is None:
+            left = self._asked(pipe, "HLEN", self.name)
+            if left and self._hget(pipe) is None:
+                raise self._packed.mismatch(f"meta == missing, must be there with {left} vectors: replace all or clear")
+        elif found not in self._mine:
+            raise self._another()
 
-    def _execute(self, pipe: Any) -> None:
+    def _replace(self, pipe: Any, fields: list[int], values: list[bytes], meta: bytes) -> None:
+        """Writes all under a name of its own, which no other writer knows, and renames it over the hash."""
+        aside = f"{self.name}:aside:{secrets.token_hex(8)}"
+        try:
+            fleeting = self._write_aside(aside, fields, values, meta)
+            pipe.watch(aside)
+            # Written first: if it is there, nothing that followed was evicted either.
+            if pipe.execute_command("HGET", aside, b"meta") != meta:
+                raise StoreError(
+                    f"server == '{self._link.url}', must keep {aside} until it is published: it was dropped"
+                )
+            pipe.multi()
+            if fleeting:
+                pipe.execute_command("PERSIST", aside)
+            pipe.execute_command("RENAME", aside, self.name)
+            self._execute(pipe)
+        except Exception as error:
+            if not self._link.lost(error):
+                with suppress(Exception):
+                    self._link.client.execute_command("UNLINK", aside)
+            raise
+
+    def _write_aside(self, aside: str, fields: list[int], values: list[bytes], meta: bytes) -> bool:
+        """Writes vectors and ``meta``; whether the server will drop them by itself."""
+        client = self._link.client
+        client.execute_command("HSET", aside, b"meta", meta)
+        fleeting = self._asked(client, "EXPIRE", aside, ASIDE) == 1
+        _hset(client, aside, fields, values)  # a chunk at a time, each of which has the time-out for itself
+        return fleeting
+
+    def _asked(self, client: Any, *command: str | int) -> int:
+        """The number that a server gives, 0 where it does not let this user ask."""
+        from redis import ResponseError
+
+        try:
+            found = client.execute_command(*command)
+        except ResponseError:
+            return 0
+        return found if isinstance(found, int) else 0
+
+    def _execute(self, pipe: Any) -> list[Any]:
         from redis import WatchError
 
         try:
-            pipe.execute()
+            answers: list[Any] = pipe.execute()
         except WatchError as error:
-            raise ValueError(f"store '{self.name}' == changed meanwhile, must have one writer") from error
+            if self._link.lost(error):
+                raise
+        except TypeError:
+            raise self._link.odd(f"EXEC for {self.name}", "no list") from None
+        else:
+            return answers
+        raise self._another()
+
+    def _another(self) -> AnotherWriterError:
+        return AnotherWriterError(f"{self._where} == changed meanwhile, must have one writer")
 
 
 class ServerStores:
@@ -286,7 +293,8 @@ class ServerStores:
         """Connects at the first command.
 
         Args:
-            url: "redis://[[user]:password@]host:port/db", "rediss://" with TLS, or "unix://path".
+            url: "redis://[[user]:password@]host:port/db", "rediss://" with TLS, or "unix://path"; user and password
+                percent-encoded. No error and no ``repr`` shows them.
             arm: name of the arm.
             timeout: seconds to wait for a connection, and for an answer.
             retries: tries after the first, each after a new connection and a growing wait.
@@ -294,34 +302,56 @@ class ServerStores:
             when_away: see ``ServerStore``.
 
         Raises:
+            ValueError: for a URL, a name or a setting that cannot be.
             ImportError: without the client.
         """
-        if not arm:
-            raise ValueError("arm == '', must be a name")
         _checked_when_away(when_away)
-        self.arm = arm
+        self.arm = checked_name("arm", arm)
         self._prefix = f"cs3:{quote(arm, safe='+@')}"
         self._when_away = when_away
         self._link = Link(url, timeout=timeout, retries=retries, pause=pause)
 
+    def __repr__(self) -> str:
+        return f"ServerStores('{self._link.url}', arm='{self.arm}')"
+
     def ranker(self) -> str:
-        """Tag of the ranker whose cascade vectors are served; "" before the first ``switch``."""
+        """Tag of the ranker whose cascade vectors are served; "" before the first ``switch``.
+
+        Raises:
+            StoreMismatchError: when it is no text.
+            StoreError: when the server is away or refuses.
+        """
         name = f"{self._prefix}:ranker"
         found = self._link.call(f"GET {name}", lambda: self._link.client.execute_command("GET", name))
-        return "" if found is None else found.decode()
+        if found is None:
+            return ""
+        if not isinstance(found, bytes):
+            raise self._link.odd(f"GET {name}", found)
+        with suppress(UnicodeDecodeError):
+            return found.decode()
+        raise StoreMismatchError(f"ranker '{name}' of server '{self._link.url}' == {found!r:.80}, must be UTF-8")
 
     def switch(self, ranker: str) -> None:
-        """Serves this ranker's cascade vectors from now on."""
-        name = f"{self._prefix}:ranker"
-        self._link.call(f"SET {name}", lambda: self._link.client.execute_command("SET", name, ranker.encode()))
+        """Serves this ranker's cascade vectors from now on.
+
+        Raises:
+            ValueError: for a tag that is no text.
+            StoreError: when the server is away or refuses.
+        """
+        name, tag = f"{self._prefix}:ranker", checked_name("ranker", ranker, empty=True).encode()
+        self._link.call(f"SET {name}", lambda: self._link.client.execute_command("SET", name, tag))
 
     def open(self, table: str, *, rows: int, width: int, ranker: str = "") -> VectorStore:
         """The store of a table of a ranker's space."""
-        name = f"{self._prefix}:{quote(table, safe='')}" + (f"@{quote(ranker, safe='')}" if ranker else "")
+        if table == "ranker":
+            raise ValueError("table == 'ranker', must be another name: this one says which ranker is served")
+        name = f"{self._prefix}:{quote(checked_name('table', table), safe='')}"
+        if checked_name("ranker", ranker, empty=True):
+            name += f"@{quote(ranker, safe='')}"
         return ServerStore(self._link, name, rows, width, ranker=ranker, when_away=self._when_away)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections; who asks again makes new ones."""
         self._link.client.close()
 
 
@@ -330,19 +360,9 @@ def _checked_when_away(when_away: str) -> None:
         raise ValueError(f"when_away == '{when_away}', must be one of {', '.join(WHEN_AWAY)}")
 
 
-def _packed(vectors: Tensor) -> list[bytes]:
-    """Rows of float32 [n, width] as bytes."""
-    room = bytearray(FLOAT * vectors.numel())
-    if room:
-        torch.frombuffer(room, dtype=torch.float32).view(vectors.shape).copy_(vectors)
-    step = FLOAT * vectors.shape[1]
-    return [bytes(room[first : first + step]) for first in range(0, len(room), step)]
-
-
-def _hset(pipe: Any, name: str, fields: list[int], values: list[bytes], meta: bytes) -> None:
-    """Queues the vectors, a chunk a command, and ``meta``."""
+def _hset(client: Any, name: str, fields: list[int], values: list[bytes]) -> None:
+    """Writes the vectors, or queues them in a pipeline, a chunk a command."""
     for first in range(0, len(fields), CHUNK):
         chunk = slice(first, first + CHUNK)
         pairs = [part for pair in zip(fields[chunk], values[chunk], strict=True) for part in pair]
-        pipe.execute_command("HSET", name, *pairs)
-    pipe.execute_command("HSET", name, b"meta", meta)
+        client.execute_command("HSET", name, *pairs)

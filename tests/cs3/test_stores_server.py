@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 import socket
+import struct
 import sys
 import threading
 import time
@@ -12,7 +14,7 @@ import uuid
 import pytest
 import torch
 
-from cs3 import server
+from cs3 import StoreMismatchError, server
 from cs3.server import CHUNK, ServerStore, ServerStores
 
 ROWS, WIDTH = 50, 4
@@ -137,6 +139,9 @@ def test_without_degrading_each_read_says_that_the_server_is_away(own_server):
     assert store.degraded == 0
 
 
+KIND = b'{"schema": 1, "width": 4, "dtype": "<f4", "ranker": "", "version": %s}'
+
+
 @pytest.mark.parametrize(
     ("meta", "says"),
     [
@@ -144,6 +149,20 @@ def test_without_degrading_each_read_says_that_the_server_is_away(own_server):
         (b'{"schema": 1, "width": 5, "dtype": "<f4", "ranker": "", "version": 1}', "width == 5, must be 4"),
         (b'{"schema": 1, "width": 4, "dtype": "<f2", "ranker": "", "version": 1}', "dtype == '<f2', must be '<f4'"),
         (b'{"schema": 1, "width": 4, "dtype": "<f4", "ranker": "x", "version": 1}', "ranker == 'x', must be ''"),
+        (b'{"schema": true, "width": 4, "dtype": "<f4", "ranker": "", "version": 1}', "schema == True, must be 1"),
+        (b'{"schema": 1, "width": 4, "dtype": "<f4", "ranker": ""}', "version == None, must be an integer"),
+        (KIND % b'"x"', "version == 'x', must be an integer that fits int64"),
+        (KIND % b"Infinity", "version == inf, must be an integer"),
+        (KIND % b"1e400", "version == inf, must be an integer"),
+        (KIND % b"1.0", r"version == 1\.0, must be an integer"),
+        (KIND % b"9223372036854775808", "version == 9223372036854775808, must be an integer that fits int64"),
+        (KIND % (b"1" * 4000), "version == 0x"),
+        (KIND % (b"1" * 5000), "meta == .* must be a JSON object"),
+        (b"[]", r"meta == b'\[\]', must be a JSON object"),
+        (b"{", "meta == b'{', must be a JSON object"),
+        (b"", "meta == b'', must be a JSON object"),
+        (b"\xff\xfe", "meta == .*, must be a JSON object"),
+        (b"[" * 100_000, "meta == .*, must be a JSON object"),
     ],
 )
 def test_a_hash_that_became_another_kind_is_refused_by_readers_and_writers(server_url, meta, says):
@@ -158,48 +177,48 @@ def test_a_hash_that_became_another_kind_is_refused_by_readers_and_writers(serve
         lambda: store.put(keys(1), torch.zeros(1, WIDTH), 2),
         lambda: store.put(keys(1), torch.zeros(1, WIDTH), 2, replace=True),
     ):
-        with pytest.raises(ValueError, match=says) as caught:
+        with pytest.raises(StoreMismatchError, match=says) as caught:
             use()
-        assert store.name in str(caught.value)
+        assert f"store '{store.name}' of server '{store._link.url}' " in str(caught.value)
         assert "\n" not in str(caught.value)
     assert client.execute_command("HGETALL", store.name) == before
-
-
-def test_a_vector_of_another_length_is_refused(server_url):
-    store = opened(server_url)
+    store.clear()
     store.put(keys(1), torch.ones(1, WIDTH), 1)
-    store._link.client.execute_command("HSET", store.name, 2, b"short")
-    with pytest.raises(ValueError, match="bytes of 2 vectors == 21, must be 32"):
-        store.fetch(keys(1, 2))
 
 
-def test_a_second_writer_is_told(server_url):
-    """The other one publishes between this one's look at the version and its transaction."""
-    store = opened(server_url, "shared" + uuid.uuid4().hex)
-    other = ServerStore(store._link, store.name, ROWS, WIDTH)
-    looked = store._version
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({1: b"short"}, "key 1 == 5 bytes, must be 16"),
+        ({1: b"", 2: b"x" * 32}, "key 1 == 0 bytes, must be 16"),
+        ({1: b"x" * 20, 2: b"x" * 12}, "key 1 == 20 bytes, must be 16"),
+        ({2: struct.pack("<4f", 0, float("nan"), 0, float("inf"))}, "key 2 == 2 of 4 not finite, must all be finite"),
+    ],
+)
+def test_a_damaged_vector_is_named_and_never_served(server_url, values, says):
+    store = opened(server_url, when_away="cold")
+    store.put(keys(1, 2, 3), torch.ones(3, WIDTH), 1)
+    for key, value in values.items():
+        store._link.client.execute_command("HSET", store.name, key, value)
+    with pytest.raises(StoreMismatchError, match=says) as caught:
+        store.fetch(keys(3, 1, 2, 0))
+    assert store.name in str(caught.value)
+    assert store.degraded == 0
+    assert store.fetch(keys(3, 0)).sum() == WIDTH
 
-    def look(meta):
-        if not other_wrote:
-            other_wrote.append(True)
-            other.put(keys(2), torch.full((1, WIDTH), 2.0), 5)
-        return looked(meta)
 
-    other_wrote = []
-    store._version = look
-    with pytest.raises(ValueError, match="changed meanwhile, must have one writer"):
-        store.put(keys(1), torch.ones(1, WIDTH), 6)
-    assert store.fetch(keys(1, 2)).sum(1).tolist() == [0, 2 * WIDTH]
-    assert store.version() == 5
-
-
-def test_a_replacement_leaves_nothing_aside(server_url):
+def test_vectors_without_meta_are_not_served_and_not_added_to(server_url):
     store = opened(server_url)
-    for version in (1, 2):
-        store.put(keys(version), torch.ones(1, WIDTH), version, replace=True)
-    client = store._link.client
-    assert client.execute_command("EXISTS", f"{store.name}:aside") == 0
-    assert sorted(client.execute_command("HKEYS", store.name)) == [b"2", b"meta"]
+    store.put(keys(1, 2), torch.ones(2, WIDTH), 1)
+    store._link.client.execute_command("HDEL", store.name, b"meta")
+    again = ServerStore(store._link, store.name, ROWS, WIDTH)
+    for one in (store, again):
+        with pytest.raises(StoreMismatchError, match="meta == missing, must be there with the vectors"):
+            one.fetch(keys(0, 2))
+        with pytest.raises(StoreMismatchError, match="meta == missing, must be there with 2 vectors: replace all"):
+            one.put(keys(5), torch.ones(1, WIDTH), 2)
+    again.put(keys(5), torch.ones(1, WIDTH), 2, replace=True)
+    assert store.fetch(keys(1, 2, 5)).sum(1).tolist() == [0, 0, WIDTH]
 
 
 def test_what_a_read_asks_for_is_one_command_of_packed_floats(server_url):
@@ -218,6 +237,8 @@ def test_what_a_read_asks_for_is_one_command_of_packed_floats(server_url):
         ({"pause": -1}, "pause == -1, must be at least 0"),
         ({"when_away": "panic"}, "when_away == 'panic', must be one of error, cold"),
         ({"arm": ""}, "arm == '', must be a name"),
+        ({"arm": None}, "arm == None, must be a name"),
+        ({"arm": "\ud800"}, "arm == .* must be text that UTF-8 can write"),
     ],
 )
 def test_bad_settings_are_refused(settings, says):
@@ -230,6 +251,36 @@ def test_a_name_cannot_reach_into_another_arm(server_url):
     assert ServerStores(server_url, "dssm+cs3@dnn").open("t", rows=1, width=1, ranker="v:1").name == (
         "cs3:dssm+cs3@dnn:t@v%3A1"
     )
+
+
+@pytest.mark.parametrize("name", ["é \U0001f600", "a/b:c@d*[x]", "\n\0", "x" * 500])
+def test_any_text_is_a_name(server_url, name):
+    stores = ServerStores(server_url, name + uuid.uuid4().hex, timeout=10.0)
+    store = stores.open(name, rows=ROWS, width=WIDTH, ranker=name)
+    store.put(keys(1), torch.ones(1, WIDTH), 1)
+    stores.switch(name)
+    again = stores.open(name, rows=ROWS, width=WIDTH, ranker=stores.ranker())
+    assert again.fetch(keys(1)).all()
+    assert store.name.isascii()
+    assert store.name.isprintable()
+    store.clear()
+
+
+def test_the_name_of_the_ranker_that_is_served_is_no_table(server_url):
+    with pytest.raises(ValueError, match="table == 'ranker', must be another name"):
+        ServerStores(server_url, "a").open("ranker", rows=1, width=1)
+
+
+def test_stores_are_opened_in_each_process_and_used_again_after_closing(server_url):
+    stores = ServerStores(server_url, uuid.uuid4().hex, timeout=10.0)
+    store = stores.open("t", rows=ROWS, width=WIDTH)
+    for one in (stores, store):
+        with pytest.raises(TypeError, match="must be opened in each process: a connection cannot be pickled"):
+            pickle.dumps(one)
+    store.close()
+    stores.close()
+    store.put(keys(1), torch.ones(1, WIDTH), 1)
+    assert store.fetch(keys(1)).all()
 
 
 def test_without_the_client_the_error_says_what_to_install(monkeypatch):
