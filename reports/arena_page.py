@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports import arena_figures, arena_sections, study_page, wording
+from reports.parts import lights
 
 Record = Mapping[str, Any]
 SCHEMA = 1
@@ -28,7 +29,7 @@ def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> 
         facts=facts(results),
         small=bool(results.get("small")),
         verdict=arena_sections.headline(results),
-        lights=arena_sections.lights(results),
+        lights=lights(results),
         built=built,
         svgs=svgs,
         brand="arena",

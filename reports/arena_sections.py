@@ -11,7 +11,7 @@ from typing import Any
 from reports import wording
 from reports.arena_figures import HIT, MONEY, in_plane, ranked
 from reports.model_sections import latency
-from reports.parts import LIGHTS, Cell, Section, Table, appendix, effect_cell, table, worlds
+from reports.parts import Cell, Section, Table, appendix, effect_cell, table, worlds
 from reports.strokes import direction
 from reports.studies.mechanisms import WORTH_REVENUE
 
@@ -246,19 +246,3 @@ def settings(results: Record) -> Section:
     )  # fmt: skip
     tables: tuple[Table, ...] = (table("", ("Arm", *keys), rows),) if rows else ()
     return Section(key="settings", title="Settings", caption=said, tables=tables)
-
-
-def lights(results: Record) -> list[dict[str, str]]:
-    """Lights that are not green, each alone, and the green ones in one line."""
-    found = results.get("lights") or ()
-    red = [light for light in found if light["state"] != "green"]
-    green = [light["name"] for light in found if light["state"] == "green"]
-    shown = [
-        {"name": light["name"], "state": light["state"], "text": light["text"]}
-        | dict(zip(("tone", "shape"), LIGHTS[light["state"]], strict=True))
-        for light in red
-    ]
-    if green:
-        said = {"name": f"{len(green)} green", "state": "green", "text": ", ".join(green)}
-        shown.append(said | dict(zip(("tone", "shape"), LIGHTS["green"], strict=True)))
-    return shown

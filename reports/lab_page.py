@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports import lab_figures, lab_sections, study_page, wording
-from reports.parts import appendix
+from reports.parts import appendix, lights
 from reports.strokes import draw_into
 
 Record = Mapping[str, Any]
@@ -32,6 +32,7 @@ def write_page(results: Record, timing: Record, manifest: Record, out: Path) -> 
         built=lab_sections.build(results, timing, manifest, svgs),
         svgs=svgs,
         small=bool(results.get("small")),
+        lights=lights(results),
     )
 
 
@@ -69,6 +70,7 @@ def write_power_page(power: Record, results: Record, timing: Record, manifest: R
         built=[first, *lab_sections.build(results, timing, manifest, svgs)],
         svgs=svgs,
         small=bool(results.get("small")),
+        lights=lights(results),
     )
 
 
@@ -88,4 +90,5 @@ def write_sensitivity_page(results: Record, timing: Record, manifest: Record, ou
         built=[built, appendix(results, timing, manifest)],
         svgs=svgs,
         small=bool(results.get("small")),
+        lights=lights(results),
     )

@@ -73,6 +73,16 @@ def table(
     return Table(title=title, columns=tuple(columns), rows=full, shown=shown, prose=prose)
 
 
+def lights(results: Record) -> list[dict[str, str]]:
+    """Lights that are not green, each alone, and the green ones in one line."""
+    found = results.get("lights") or ()
+    told = [{key: str(light[key]) for key in ("name", "state", "text")} for light in found if light["state"] != "green"]
+    green = [light["name"] for light in found if light["state"] == "green"]
+    if green:
+        told.append({"name": f"{len(green)} green", "state": "green", "text": ", ".join(green)})
+    return [light | dict(zip(("tone", "shape"), LIGHTS[light["state"]], strict=True)) for light in told]
+
+
 def effect_cell(metric: Record) -> Cell:
     """Effect and interval, coloured where the interval leaves 0."""
     spell = wording.percent if metric.get("kind", "ratio") == "ratio" else wording.signed

@@ -91,12 +91,18 @@ def rule(alpha: float = 0.05) -> str:
         "over worlds, lies above 0, every guardrail was measured and none is broken, and no light is red. Do not ship: "
         "the interval lies wholly below 0, or a guardrail is broken. Undecided: everything else. A guardrail is broken "
         "when its interval lies wholly beyond its margin, and holds when it rules such harm out; when it does neither "
-        "it is not shown, which is said and forbids nothing. One that is 0 in both arms does not exist: it is dropped."
+        "it is not shown, which is said and forbids nothing. One that is 0 in both arms does not exist: it is dropped. "
+        "A run in which an arm learned nothing, or both did the same, tested nothing: undecided."
     )
 
 
 def verdict(
-    headline: PairedLift, guardrails: Sequence[Guardrail], lights: Sequence[Light], *, alpha: float = 0.05
+    headline: PairedLift,
+    guardrails: Sequence[Guardrail],
+    lights: Sequence[Light],
+    *,
+    alpha: float = 0.05,
+    untested: str = "",
 ) -> Verdict:
     """Applies the rule.
 
@@ -105,6 +111,7 @@ def verdict(
         guardrails: measures that must not be harmed, intervals at the same level.
         lights: checks of the run.
         alpha: accepted rate of false claims.
+        untested: why the run tested nothing, which makes it undecided whatever it measured; "" if it did.
 
     Returns:
         Word, reason, rule and lights. Without an interval (one world) the word is "undecided", unless a guardrail is
@@ -119,7 +126,9 @@ def verdict(
     doubts += [f"light {light.name} is red: {light.text.rstrip('.')}" for light in lights if light.state == "red"]
     remarks = [_told(g) for g in guardrails if g.state in ("not shown", "dropped")]
     word: Word
-    if headline.hi < 0 or broken:
+    if untested:
+        word = "undecided"
+    elif headline.hi < 0 or broken:
         word = "do not ship"
     elif headline.lo > 0 and not doubts:
         word = "ship"

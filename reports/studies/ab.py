@@ -15,6 +15,7 @@ from reports.studies.cells import A_A, BURN_IN, Task
 from reports.studies.engines import Dask
 from reports.studies.evaluation import k_grid
 from reports.studies.manifests import made_by, manifest
+from reports.studies.slates import differing, shown
 from reports.studies.summary import summarise
 from reports.studies.twins import compute_missing, facts_of, trained
 from reports.verdict import rule
@@ -170,7 +171,9 @@ def _summary(plan: Plan, run: RunDirectory, cells: Cells) -> dict[str, Any]:
     rungs = bare | {plan.control: control[:few], plan.treatment: treatment[:few]} if few else None
     a_a = facts_of(run, [cells.a_a])[0] if cells.a_a else None
     arms = {"control": control, "treatment": treatment}
-    results = summarise(plan.scenario, plan.control, plan.treatment, arms, facts_of(run, cells.burn_in), rungs, a_a)
+    differ = [differing(shown(run, a), shown(run, b)) for a, b in zip(cells.control, cells.treatment, strict=True)]
+    burn_in = facts_of(run, cells.burn_in)
+    results = summarise(plan.scenario, plan.control, plan.treatment, arms, burn_in, rungs, a_a, differ)
     return results | {"small": plan.small, "ranker": parse(plan.control).ranker}
 
 

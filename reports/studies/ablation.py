@@ -30,9 +30,12 @@ from reports.studies.factorial import BASE, FACTORS, FULL, STEPS, cells, effects
 from reports.studies.lights import lights
 from reports.studies.manifests import made_by, manifest
 from reports.studies.mechanisms import claim_word
+from reports.studies.slates import Differing, compared, not_compared
 from reports.studies.summary import Facts, compare, learning
 from reports.studies.twins import compute_missing, facts_of, trained
+from reports.studies.untested import untested, why
 from reports.studies.workers import one_thread
+from reports.verdict import Light
 from simulator import feasible
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import worlds_of
@@ -167,12 +170,21 @@ def run_ablation(
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Facts of one scenario by cell, a row per world; ``a_a``: the base twice; ``bare``: it without counters, fresh."""
+    """Facts of one scenario by cell, a row per world; ``a_a``: the base twice; ``bare``: it without counters, fresh.
+
+    ``differ``: shares of requests with other slates, in the fresh worlds.
+    """
 
     choosing: Mapping[str, Sequence[Facts]]
     fresh: Mapping[str, Sequence[Facts]]
     a_a: Facts
     bare: Sequence[Facts] = ()
+    differ: Differing = not_compared
+
+    def untested(self, control: str, treatment: str) -> list[Light]:
+        """The red lights of two cells of the fresh worlds that tested nothing; none where they did."""
+        pair = {"control": self.fresh[control], "treatment": self.fresh[treatment]}
+        return untested(control, treatment, pair, self.differ(control, treatment))
 
 
 def _scenario(
@@ -210,7 +222,8 @@ def _scenario(
     if not path.exists():
         write_json(path, _serving(run, s, [mine[0] for mine in sides["fresh"].values()], given))
     run.finish()
-    return Found(**facts, a_a=facts_of(run, [a_a])[0], bare=facts_of(run, bare)), read_json(path)
+    differ = compared(run, sides["fresh"])
+    return Found(**facts, a_a=facts_of(run, [a_a])[0], bare=facts_of(run, bare), differ=differ), read_json(path)
 
 
 def _serving(run: RunDirectory, s: Scenario, timed: Sequence[Cell], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,18 +287,21 @@ def one_scenario(s: Scenario, found: Found) -> dict[str, Any]:
     for arm, mine in found.fresh.items():
         metrics = compare(s, base, mine)
         kept = {key: metrics[key] for key in MEASURES if key in metrics}
-        rows[arm] = {"metrics": kept, "word": claim_word(kept["revenue"]["ci"]), "cost": mine[0]["cost"]}
+        word = claim_word(kept["revenue"]["ci"], why(found.untested(BASE, arm)))
+        rows[arm] = {"metrics": kept, "word": word, "cost": mine[0]["cost"]}
     steps = []
     for before, after in STEPS:
         metrics = compare(s, found.fresh[before], found.fresh[after])
+        word = claim_word(metrics["revenue"]["ci"], why(found.untested(before, after)))
         steps.append(
-            {"over": before, "arm": after, "adds": _adds(before, after), "word": claim_word(metrics["revenue"]["ci"])}
+            {"over": before, "arm": after, "adds": _adds(before, after), "word": word}
             | {"metrics": {key: metrics[key] for key in CORRECTED}}
         )
     learned = {arm: learning(s, mine) for arm, mine in found.fresh.items()}
     shown: dict[str, Any] = {}
     for arm in found.fresh:
-        for light in lights(BASE, arm, learned, {"control": base, "treatment": found.fresh[arm]}, found.a_a):
+        pair = {"control": base, "treatment": found.fresh[arm]}
+        for light in lights(BASE, arm, learned, pair, found.a_a, found.untested(BASE, arm)):
             shown.setdefault(light.name, light._asdict())
     worlds = [one["world"] for one in base]
     return {
@@ -300,8 +316,10 @@ def one_scenario(s: Scenario, found: Found) -> dict[str, Any]:
         "effects": {key: effects({a: _money(mine, key) for a, mine in found.fresh.items()}) for key in CORRECTED[:2]},
         "best": best(found),
         "counters": counters(found),
-        "null": null_check(rows[FULL]["metrics"]) if s.name in NULLS else None,
+        "null": null_check(rows[FULL]["metrics"], why(found.untested(BASE, FULL))) if s.name in NULLS else None,
         "lights": list(shown.values()),
+        "learned": {arm: [f["learned"] for f in mine] for arm, mine in found.fresh.items() if "learned" in mine[0]},
+        "slates_differ": {arm: found.differ(BASE, arm) for arm in found.fresh if arm != BASE},
     }
 
 
@@ -350,14 +368,16 @@ def counters(found: Found) -> dict[str, Any]:
     return {key: _told(paired_lift(_money(found.bare, key), _money(found.fresh[BASE], key))) for key in CORRECTED[:2]}
 
 
-def null_check(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def null_check(metrics: Mapping[str, Any], untested: str = "") -> dict[str, Any]:
     """Whether full CS3 earns nothing where there is nothing to earn.
 
     ``passed``: the upper end of the interval of expected revenue is below ``NULL_LIMIT``. ``failed``: the lower end is
-    above 0. Else ``too noisy``.
+    above 0. ``not tested``: ``untested`` says why. Else ``too noisy``.
     """
     lo, hi = metrics[MONEY]["ci"]
-    if lo is None or not np.isfinite([lo, hi]).all():
+    if untested:
+        word = "not tested"
+    elif lo is None or not np.isfinite([lo, hi]).all():
         word = "too noisy"
     else:
         word = "failed" if lo > 0 else "passed" if hi < NULL_LIMIT else "too noisy"

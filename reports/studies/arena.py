@@ -28,8 +28,10 @@ from reports.studies.evaluation import k_grid
 from reports.studies.lights import lights
 from reports.studies.manifests import made_by, manifest
 from reports.studies.mechanisms import claim_word
+from reports.studies.slates import Differing, compared, not_compared
 from reports.studies.summary import Facts, compare, curve, learning
 from reports.studies.twins import compute_missing, facts_of, trained
+from reports.studies.untested import untested, why
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import check, check_worlds, worlds_of
 from simulator.names import readable
@@ -170,7 +172,7 @@ def run_arena(
         cells = cells_of(plan)
         compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet, engine=engine)
         facts = {arm: facts_of(run, mine) for arm, mine in cells.arms.items()}
-        results = summary(plan, facts, facts_of(run, [cells.a_a])[0])
+        results = summary(plan, facts, facts_of(run, [cells.a_a])[0], compared(run, cells.arms))
         write_json(root / "results.json", results)
         if not (root / "timing.json").exists():
             timing = _timing(plan, run, cells, facts)
@@ -212,8 +214,10 @@ def _tasks(plan: Plan, run: RunDirectory, cells: Cells) -> dict[Cell, Task]:
 # --- after the cells -----------------------------------------------------------------------------------------------
 
 
-def summary(plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> dict[str, Any]:
-    """The whole of ``results.json``; nothing in it knows a clock.
+def summary(
+    plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts, differ: Differing = not_compared
+) -> dict[str, Any]:
+    """The whole of ``results.json``; nothing in it knows a clock. ``differ``: shares of requests with other slates.
 
     Raises:
         ValueError: one line, if an arm sold nothing in a world: there is no lift over nothing.
@@ -228,6 +232,7 @@ def summary(plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> dic
     for key in CORRECTED:
         give_q([row["metrics"][key] for row in others])
     learned = {arm: learning(s, mine) for arm, mine in facts.items() if role(arm) != "reference"}
+    apart = {arm: differ(REFERENCE, arm) for arm in facts if arm != REFERENCE}
     return {
         "schema": 1,
         "kind": "arena",
@@ -243,9 +248,11 @@ def summary(plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> dic
         "tuned": bool(shipped(s.name)),
         "settings": settings(plan.arms, s.name),
         "arms": rows,
-        "mechanisms": added(s, facts),
+        "mechanisms": added(s, facts, differ),
         "learning": learned,
-        "lights": [one._asdict() for one in _lights(learned, facts, a_a)],
+        "lights": [one._asdict() for one in _lights(learned, facts, a_a, apart)],
+        "learned": {arm: [one["learned"] for one in mine] for arm, mine in facts.items() if "learned" in mine[0]},
+        "slates_differ": apart,
     }
 
 
@@ -262,7 +269,9 @@ def _row(s: Scenario, arm: str, base: Sequence[Facts], mine: Sequence[Facts]) ->
     }
 
 
-def added(s: Scenario, facts: Mapping[str, Sequence[Facts]]) -> dict[str, dict[str, Any]]:
+def added(
+    s: Scenario, facts: Mapping[str, Sequence[Facts]], differ: Differing = not_compared
+) -> dict[str, dict[str, Any]]:
     """What CS3 or a part of it adds to each arm that is there with and without it: the paper's claim, arm by arm."""
     found: dict[str, dict[str, Any]] = {}
     for arm, mine in facts.items():
@@ -271,22 +280,29 @@ def added(s: Scenario, facts: Mapping[str, Sequence[Facts]]) -> dict[str, dict[s
         if plain == arm or SHUFFLED in arm or plain not in facts:
             continue
         rows = compare(s, facts[plain], mine)
+        nothing = untested(plain, arm, {"control": facts[plain], "treatment": mine}, differ(plain, arm))
         found[arm] = {
             "over": plain,
             "adds": "+".join(part for part in parts if part in MECHANISMS),
             "metrics": {key: rows[key] for key in CORRECTED},
-            "word": claim_word(rows["revenue"]["ci"]),
+            "word": claim_word(rows["revenue"]["ci"], why(nothing)),
         }
     correct(list(found.values()), CORRECTED)
     return found
 
 
-def _lights(learned: Mapping[str, Any], facts: Mapping[str, Sequence[Facts]], a_a: Facts) -> list[Any]:
+def _lights(
+    learned: Mapping[str, Any],
+    facts: Mapping[str, Sequence[Facts]],
+    a_a: Facts,
+    differ: Mapping[str, Sequence[float] | None],
+) -> list[Any]:
     """A/A, plateau and seam of every arm that learns, budgets of the reference."""
     found: dict[str, Any] = {}
     for arm in learned:
         pair = {"control": facts[REFERENCE], "treatment": facts[arm]}
-        for light in lights(REFERENCE, arm, learned, pair, a_a):
+        nothing = untested(REFERENCE, arm, pair, differ.get(arm))
+        for light in lights(REFERENCE, arm, learned, pair, a_a, nothing):
             found.setdefault(light.name, light)
     return list(found.values())
 

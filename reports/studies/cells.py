@@ -18,6 +18,7 @@ import numpy as np
 from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.metrics import auc, logloss, pcoc, reliability
 from reports.studies.evaluation import PanelRow, evaluate, orders, read_panel, references, sample
+from reports.studies.learned import learned, staleness
 from reports.studies.segments import KEPT, active, by_segment, exposure, membership
 from reports.studies.states import load_array, load_state, packed, save_array, save_state
 from reports.studies.workers import Progress, one_thread
@@ -26,7 +27,7 @@ from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, wri
 from simulator.guard import GuardedRanker, GuardedRetriever
 from simulator.keyed_random import subseed
 from simulator.log import read_parquet, write_parquet
-from simulator.marketplace import CascadeConfig, Day, Marketplace, learn_from_log, publishes
+from simulator.marketplace import Day, Marketplace, learn_from_log, publishes
 from simulator.plugins import Ranker, Retriever
 from simulator.records import DAY, PAD, Impressions, Ledger, Requests, concatenate
 from simulator.retrieval import OracleRetriever, PopularityRetriever, RandomRetriever
@@ -292,6 +293,7 @@ def _account(
         "retriever": _prediction(1 / (1 + np.exp(-log.logit.astype(np.float64))), log, ledger),
         "ranker": _prediction(log.pctr.astype(np.float64), log, ledger),
         "staleness": staleness(burn_log, log, s.cascade),
+        "learned": learned(burn_log, log, s.cascade, since, until),
     }
 
 
@@ -332,26 +334,6 @@ def _retriever(task: Task, spelling: Spelling, world: World, market: Marketplace
 def _cost(retriever: Any) -> dict[str, int] | None:
     cost = getattr(retriever, "cost", None)
     return dict(cost()._asdict()) if callable(cost) else None
-
-
-def staleness(burn: Impressions, log: Impressions, clock: CascadeConfig) -> dict[str, float]:
-    """Mean seconds, over impressions, since what served them was published, and since the newest event it had learned.
-
-    Args:
-        burn: the burn-in's log, which the first publications of the test rest on.
-        log: the test's.
-        clock: says when syncs are.
-    """
-    time, ready = (np.concatenate([getattr(burn, key), getattr(log, key)]) for key in ("time", "ready_at"))
-    order = np.argsort(ready, kind="stable")
-    newest = np.maximum.accumulate(time[order])
-    published = log.time // clock.sync * clock.sync
-    known = np.searchsorted(ready[order], published, side="right")
-    learned = newest[np.maximum(known - 1, 0)]
-    return {
-        "published_seconds": float((log.time - published).mean()),
-        "newest_event_seconds": float((log.time - learned)[known > 0].mean()) if (known > 0).any() else float("nan"),
-    }
 
 
 def _prediction(p: Any, log: Impressions, ledger: Ledger) -> dict[str, Any] | None:

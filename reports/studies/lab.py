@@ -28,7 +28,9 @@ from reports.studies.live import LabTask, Live, compute, ticks
 from reports.studies.looks import guarded, judged
 from reports.studies.manifests import made_by, manifest
 from reports.studies.twins import facts_of
+from reports.studies.untested import alike, idle
 from reports.studies.workers import compute_all
+from reports.verdict import Light
 from simulator import feasible
 from simulator.config import validated
 from simulator.designs import LIVE, Assignment, DesignConfig
@@ -226,6 +228,7 @@ def summary(plan: Plan, facts: Mapping[Cell, Facts]) -> dict[str, Any]:
         ValueError: one line, if an arm sold nothing in a world: there is no lift over nothing.
     """
     s = plan.scenario
+    lights: list[dict[str, Any]] = []
     meters = {}
     for meter in plan.meters:
         arms = plan.interference if meter == "interference" else plan.contamination
@@ -233,6 +236,8 @@ def summary(plan: Plan, facts: Mapping[Cell, Facts]) -> dict[str, Any]:
         for clicks in plan.tightness if meter == "interference" else plan.tightness[:1]:
             cells = [one for cell, one in facts.items() if (cell.name, cell.variant) == (meter, f"{clicks:g}")]
             levels.append({"budget_clicks": clicks, **level(cells, _lives(plan, meter))})
+            where = f"{meter} at {clicks:g} clicks a day"
+            lights += [light._asdict() | {"name": f"{light.name}, {where}"} for light in _nothing(arms, cells)]
         meters[meter] = {"control": arms[0], "treatment": arms[1], "levels": levels}
     return {
         "schema": 1,
@@ -247,7 +252,17 @@ def summary(plan: Plan, facts: Mapping[Cell, Facts]) -> dict[str, Any]:
         "k": s.cascade.candidates,
         "slots": s.auction.slots,
         "meters": meters,
+        "lights": lights,
     }
+
+
+def _nothing(arms: tuple[str, str], cells: Sequence[Facts]) -> list[Light]:
+    """The red lights of a level whose twins tested nothing; cells of an older version tell nothing."""
+    if not all("learned" in one for one in cells):
+        return []
+    found = [light for side in (0, 1) for light in idle(arms[side], [one["learned"][side] for one in cells])]
+    same = all(one["revenue"]["control"] == one["revenue"]["treatment"] for one in cells)
+    return [*found, *alike(*arms, same, [one["slates_differ"] for one in cells])]
 
 
 def level(cells: Sequence[Facts], lives: Sequence[Live]) -> dict[str, Any]:

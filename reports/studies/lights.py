@@ -16,7 +16,12 @@ NAMES = {"recall": "recall", "logloss": "log loss"}
 
 
 def lights(
-    control: str, treatment: str, learned: Mapping[str, Any], arms: Mapping[str, Sequence[Facts]], a_a: Facts | None
+    control: str,
+    treatment: str,
+    learned: Mapping[str, Any],
+    arms: Mapping[str, Sequence[Facts]],
+    a_a: Facts | None,
+    nothing: Sequence[Light] = (),
 ) -> list[Light]:
     """The lights of a control and a treatment, in the order in which they are read.
 
@@ -26,8 +31,9 @@ def lights(
         learned: ``summary.learning`` by spelling.
         arms: facts of ``control`` and ``treatment``, a row per world.
         a_a: facts of the A/A cell, or None.
+        nothing: of ``untested``, first of all.
     """
-    found = [] if a_a is None else [same_twice(a_a)]
+    found = [*nothing, *([] if a_a is None else [same_twice(a_a)])]
     for arm in dict.fromkeys((control, treatment)):
         found += [flat(arm, learned[arm], arm == control), *seam(arm, learned[arm])]
     return [*found, budgets(arms)]

@@ -18,7 +18,9 @@ import numpy as np
 from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.estimators import Floats, Lift, ratio_lift, srm, two_sided_lift, winsorised
 from reports.studies.cells import backfill
+from reports.studies.learned import learned
 from reports.studies.looks import LOOKS
+from reports.studies.slates import COLUMNS, differing
 from reports.studies.workers import Progress, one_thread
 from simulator.blame import blamed
 from simulator.designs import BY_USER, Assignment, DesignConfig
@@ -98,11 +100,15 @@ def facts_of_world(task: LabTask, on_tick: Callable[[int], None] | None = None) 
     stage = Stage(task.scenario, task.cell.world, task.true_ranker, on_tick)
     twins = [stage.run([arm], DesignConfig(), "own", on_tick)[1] for arm in (task.control, task.treatment)]
     money = [np.array([day.log.paid.sum() for day in days]) for days in twins]
+    logs = [concatenate([day.log for day in days]) for days in twins]
+    until = stage.since + task.scenario.run.days * DAY
     spend = max(float(money[0].sum()), 1e-12)
     return {
         "world": task.cell.world,
         "revenue": {"control": money[0], "treatment": money[1]},
         "bound": sum(day.bound_spend for day in twins[0]) / spend,
+        "learned": [learned(stage.log, log, task.scenario.cascade, stage.since, until) for log in logs],
+        "slates_differ": differing(*({name: getattr(log, name) for name in COLUMNS} for log in logs)),
         "requests": len(stage.requests),
         "users": task.scenario.world.users,
         "live": {live.key: _live(stage, [task.control, task.treatment], live, on_tick) for live in task.lives},

@@ -3,7 +3,7 @@
 The rule is written before the run. A mechanism is *supported* when adding it to ``dssm`` raises AUC (95 % over users,
 Benjamini-Hochberg over all arms) and it beats each of its own controls too: then the gain is its own and not that of
 width, of noise or of any old vector. It is *not supported* when its interval rules out a gain of ``WORTH`` AUC or more.
-Everything else is *undecided*.
+Everything else is *undecided*; so is an interval of exactly [0, 0], for then nothing was tested.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def judged(
     if gain["ci"][0] == gain["ci"][1]:
         return {
             "word": "undecided",
-            "reason": f"{reason}: the arms are alike on every resample.",
+            "reason": f"{reason}: not tested, the arms are alike on every resample.",
         }
     if gain["ci"][1] < WORTH:
         return {"word": "not supported", "reason": f"{reason}: a gain of {WORTH} or more is ruled out."}
@@ -94,7 +94,7 @@ def _is_known(gain: Mapping[str, Any]) -> bool:
     return all(number is not None and np.isfinite(number) for number in numbers)
 
 
-def market_calls(control: str, treatment: str, revenue: Mapping[str, Any]) -> dict[str, Any]:
+def market_calls(control: str, treatment: str, revenue: Mapping[str, Any], untested: str = "") -> dict[str, Any]:
     """The paper's claims called by one A/B run of the market.
 
     An effect belongs to a mechanism only where it is all that the treatment adds. *Supported*: the interval of the true
@@ -104,13 +104,14 @@ def market_calls(control: str, treatment: str, revenue: Mapping[str, Any]) -> di
         control: spelling of arm 0.
         treatment: spelling of arm 1.
         revenue: ``rel_effect``, ``ci``, ``p`` and ``n_worlds`` of the run.
+        untested: why the run tested nothing; "" if it did.
 
     Returns:
         ``n_worlds``, ``note`` and ``rows`` of ``mechanism``, ``arm``, ``claim``, ``lift``, ``ci``, ``p``, ``word``.
     """
     added = mechanisms_in(treatment) - mechanisms_in(control)
     alone = len(added) == 1
-    word = claim_word(revenue["ci"]) if alone else "undecided"
+    word = claim_word(revenue["ci"], untested) if alone else "undecided"
     rows = [
         {
             "mechanism": name,
@@ -125,15 +126,24 @@ def market_calls(control: str, treatment: str, revenue: Mapping[str, Any]) -> di
     ]
     apart = "cs3bench ab --treatment dssm+cas (or +cts, +cms) runs one alone."
     note = "The other mechanisms are not in this run." if alone else f"This run does not tell them apart: {apart}"
+    note = f"Not tested: {untested}." if untested else note
     return {"n_worlds": revenue["n_worlds"], "note": note, "rows": rows if added else []}
 
 
-def claim_word(ci: Sequence[float | None]) -> str:
-    """The claim of a gain in revenue, called by the 95 % interval of the relative effect; None ends: undecided."""
+def claim_word(ci: Sequence[float | None], untested: str = "") -> str:
+    """The claim of a gain in revenue, called by the 95 % interval of the relative effect.
+
+    Undecided without an interval, with one of exactly [0, 0], and where ``untested`` says why nothing was tested.
+    """
     lo, hi = ci
-    if lo is None or hi is None or not (np.isfinite(lo) and np.isfinite(hi)):
+    if untested or nothing_differs(ci) or lo is None or hi is None or not (np.isfinite(lo) and np.isfinite(hi)):
         return "undecided"
     return "supported" if lo > 0 else "not supported" if hi < WORTH_REVENUE else "undecided"
+
+
+def nothing_differs(ci: Sequence[float | None]) -> bool:
+    """Whether an interval is exactly [0, 0]: two that did the same, not two that are shown to be alike."""
+    return all(end == 0 for end in ci)
 
 
 def mechanisms_in(spelling: str) -> set[str]:

@@ -20,13 +20,23 @@ from reports.studies.engines import Dask
 from reports.studies.evaluation import equal_revenue_k
 from reports.studies.levels import apart
 from reports.studies.manifests import made_by, manifest
+from reports.studies.slates import differing, shown
 from reports.studies.summary import Facts, compare, curve
 from reports.studies.twins import compute_missing, facts_of
+from reports.studies.untested import untested, why
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import check_worlds, worlds_of
 from simulator.names import readable
 from simulator.plugins import nearest
 from simulator.scenario import Scenario, load
+
+
+class Level(NamedTuple):
+    """What one level of a dial found: facts of both arms, a row per world, and shares of requests with other slates."""
+
+    control: Sequence[Facts]
+    treatment: Sequence[Facts]
+    differ: Sequence[float] | None = None
 
 
 class Dial(NamedTuple):
@@ -167,10 +177,8 @@ def run_sensitivity(
     return root, read_json(root / "results.json")
 
 
-def _level(
-    plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool, engine: Dask | None
-) -> tuple[Sequence[Facts], Sequence[Facts]]:
-    """The control's and the treatment's facts in every world at one level."""
+def _level(plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool, engine: Dask | None) -> Level:
+    """Both arms in every world at one level."""
     days, seeds = scenario.run.days, worlds_of(scenario)
     identity = {"kind": "level", "arms": [plan.control, plan.treatment], "config": scenario.model_dump(mode="json")}
     identity |= made_by()
@@ -184,25 +192,29 @@ def _level(
         }
         compute_missing(run, scenario, tasks, jobs=jobs, quiet=quiet, engine=engine)
         run.finish()
-        return facts_of(run, arms[plan.control]), facts_of(run, arms[plan.treatment])
+        a, b = arms[plan.control], arms[plan.treatment]
+        differ = [differing(shown(run, one), shown(run, other)) for one, other in zip(a, b, strict=True)]
+        return Level(facts_of(run, a), facts_of(run, b), differ)
 
 
 # --- after the cells -----------------------------------------------------------------------------------------------
 
 
-def summary(
-    plan: Plan, scenarios: Sequence[Scenario], found: Sequence[tuple[Sequence[Facts], Sequence[Facts]]]
-) -> dict[str, Any]:
+def summary(plan: Plan, scenarios: Sequence[Scenario], found: Sequence[Level]) -> dict[str, Any]:
     """The whole of ``results.json``."""
     base, dial = plan.base(), DIALS[plan.dial]
     x = [dial.x(level) for level in plan.values]
     levels: list[dict[str, Any]] = []
-    for level, place, scenario, (control, treatment) in zip(plan.values, x, scenarios, found, strict=True):
+    lights: list[dict[str, Any]] = []
+    for level, place, scenario, (control, treatment, differ) in zip(plan.values, x, scenarios, found, strict=True):
         rows = compare(scenario, control, treatment)
+        nothing = untested(plan.control, plan.treatment, {"control": control, "treatment": treatment}, differ)
+        lights += [light._asdict() | {"name": f"{light.name}, at {level:g}"} for light in nothing]
         bound = [day["bound_spend"] for one in control for day in one["days"]]
         spend = [day["revenue"] for one in control for day in one["days"]]
         levels.append(
             {"level": level, "x": place, "bound": float(np.sum(bound) / max(np.sum(spend), 1e-12))}
+            | {"untested": why(nothing), "slates_differ": differ}
             | {key: rows[key] for key in MEASURES}
         )
     out: dict[str, Any] = {
@@ -218,11 +230,20 @@ def summary(
         "worlds": list(range(base.run.seed, base.run.seed + base.run.worlds)),
         "days": {"burn_in": base.run.burn_in, "test": base.run.days},
         "levels": levels,
-        "break_even": {key: break_even(x, [one[key]["rel_effect"] for one in levels]) for key in MEASURES},
+        "break_even": {key: _break_even(levels, key) for key in MEASURES},
+        "lights": lights,
     }
     if plan.dial == "k":
         out["saved"] = saved(plan.values, base.cascade.candidates, found)
     return out
+
+
+def _break_even(levels: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """``break_even`` over the levels that tested something."""
+    tested = [one for one in levels if not one["untested"]]
+    if len(tested) < 2:
+        return {"x": None, "reason": f"{len(tested)} of {len(levels)} levels tested anything"}
+    return break_even([one["x"] for one in tested], [one[key]["rel_effect"] for one in tested])
 
 
 def break_even(x: Sequence[float], lift: Sequence[float | None]) -> dict[str, Any]:
@@ -246,11 +267,11 @@ def break_even(x: Sequence[float], lift: Sequence[float | None]) -> dict[str, An
     return {"x": float(x[i] + (x[i + 1] - x[i]) * y[i] / (y[i] - y[i + 1])), "reason": ""}
 
 
-def saved(values: Sequence[float], k: int, found: Sequence[tuple[Sequence[Facts], Sequence[Facts]]]) -> dict[str, Any]:
+def saved(values: Sequence[float], k: int, found: Sequence[Level]) -> dict[str, Any]:
     """Candidates with which the treatment earns what the control earns at the scenario's K, with a t interval."""
     if not values[0] <= k <= values[-1]:
         return {"k": k, "equal_revenue_k": None, "reason": f"K = {k} lies outside the levels"}
-    money = [[[sum(day["revenue"] for day in one["days"]) for one in arm] for arm in pair] for pair in found]
+    money = [[[sum(day["revenue"] for day in one["days"]) for one in arm] for arm in pair[:2]] for pair in found]
     revenue = np.array(money)  # [levels, arm, W]
     grid = [int(value) for value in values]
     each = [

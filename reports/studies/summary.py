@@ -29,6 +29,7 @@ from reports.studies.lights import SEAM_LIMIT, lights
 from reports.studies.mechanisms import market_calls
 from reports.studies.segment_summary import segment_rows
 from reports.studies.segments import SURVIVAL_DAYS
+from reports.studies.untested import untested, why
 from reports.verdict import rule, verdict
 from simulator.scenario import Scenario
 
@@ -349,6 +350,7 @@ def summarise(
     burn_in: Sequence[Facts],
     rungs: Mapping[str, Sequence[Facts]] | None,
     a_a: Facts | None,
+    differ: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """The whole of ``results.json`` (schema in page.py).
 
@@ -360,6 +362,7 @@ def summarise(
         burn_in: facts of the burn-ins.
         rungs: facts of the ladder's arms, or None.
         a_a: facts of the A/A cell, or None.
+        differ: share of requests whose slates differ between the arms, by world; None if unknown.
 
     Raises:
         ValueError: one line, if an arm sold nothing in a world: there is no lift over nothing.
@@ -373,9 +376,10 @@ def summarise(
     rows = compare(scenario, a, b)
     named = {control: a, treatment: b}
     learned = {name: learning(scenario, facts) for name, facts in named.items()}
-    shown = lights(control, treatment, learned, arms, a_a)
+    nothing = untested(control, treatment, arms, differ)
+    shown = lights(control, treatment, learned, arms, a_a, nothing)
     revenue = paired_lift([_sum("revenue")(f) for f in a], [_sum("revenue")(f) for f in b])
-    decided = verdict(revenue, guardrails(rows), shown)
+    decided = verdict(revenue, guardrails(rows), shown, untested=why(nothing))
     per_day = scenario.traffic.requests_per_day
     requests = {"burn_in": run.burn_in * per_day, "test": run.days * per_day}
     logged = [day for facts in burn_in for day in facts["days"]]
@@ -399,9 +403,11 @@ def summarise(
         "metrics": rows,
         "guardrails": guardrail_rows(rows),
         "segments": segment_rows(a, b),
-        "mechanisms": market_calls(control, treatment, rows["revenue"]),
+        "mechanisms": market_calls(control, treatment, rows["revenue"], why(nothing)),
         "per_day": daily(scenario, a, b),
         "learning": learned,
+        "learned": {name: [f["learned"] for f in facts] for name, facts in named.items() if "learned" in facts[0]},
+        "slates_differ": differ,
         "budgets": {name: budgets(facts, curve) for name, facts in named.items()},
         "funnel": {name: funnel(facts) for name, facts in named.items()},
         "calibration": {

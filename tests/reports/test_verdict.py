@@ -68,6 +68,11 @@ def test_what_is_not_shown_or_dropped_is_said_and_forbids_nothing():
     assert "guardrail advertiser surplus is dropped: it is 0 in both arms" in found.reason
 
 
+def test_a_run_that_tested_nothing_is_undecided_whatever_it_measured():
+    for headline in (UP, DOWN, FLAT):
+        assert verdict(headline, [BROKEN], [RED], untested="no label was ever ready").word == "undecided"
+
+
 @settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
 def test_guardrail_is_broken_only_when_wholly_beyond_its_margin(lo, width, margin):

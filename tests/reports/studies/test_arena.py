@@ -17,7 +17,7 @@ from reports.arena_sections import headline
 from reports.cli import main
 from reports.studies import arena, arena_costs
 from reports.studies.arena import ARMS, Plan, role, run_arena, settings
-from reports.studies.cells import staleness
+from reports.studies.learned import staleness
 from simulator.experiment import read_json
 from simulator.marketplace import CascadeConfig
 from simulator.plugins import RETRIEVERS, registered

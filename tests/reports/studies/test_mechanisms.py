@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.studies.mechanisms import CONTROLS, WORTH, WORTH_REVENUE, market_calls, mechanisms_in, verdicts
+from reports.studies.mechanisms import CONTROLS, WORTH, WORTH_REVENUE, claim_word, market_calls, mechanisms_in, verdicts
 
 
 def users(lo, hi, q=0.01):
@@ -52,6 +52,21 @@ def test_many_arms_ask_for_more():
 def test_no_arm_no_verdict():
     assert verdicts([]) == []
     assert verdicts([{"control": "a", "treatment": "b", "users": users(0, 1)}]) == []
+
+
+def test_two_that_never_differed_are_not_tested():
+    assert found(users(0.0, 0.0, q=1.0)) == "undecided"
+    (one,) = verdicts([{"control": "dssm", "treatment": "dssm+cs3", "users": users(0.0, 0.0, q=1.0)}])
+    assert one["reason"].endswith("not tested, the arms are alike on every resample.")
+    assert claim_word([0.0, 0.0]) == "undecided"
+
+
+def test_a_run_that_tested_nothing_calls_nothing():
+    revenue = {"rel_effect": -0.01, "ci": [-0.02, -0.001], "p": 0.04, "n_worlds": 5}
+    called = market_calls("dssm", "dssm+cas", revenue, "dssm never learned")
+    assert {row["word"] for row in called["rows"]} == {"undecided"}
+    assert called["note"] == "Not tested: dssm never learned."
+    assert market_calls("dssm", "dssm+cas", revenue)["rows"][0]["word"] == "not supported"
 
 
 def test_without_an_interval_nothing_is_decided():

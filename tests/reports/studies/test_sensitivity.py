@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reports.lab_page import write_sensitivity_page
-from reports.studies.sensitivity import DIALS, Plan, break_even, check, run_sensitivity, saved
+from reports.studies.sensitivity import DIALS, Level, Plan, break_even, check, run_sensitivity, saved
 from simulator.experiment import read_json
 from tests.reports.run_contract import check_run
 from tests.reports.studies.tiny import SETS
@@ -33,10 +33,10 @@ def test_candidates_saved() -> None:
     def facts(money: float) -> list[dict]:
         return [{"days": [{"revenue": money + world}]} for world in (0.0, 1.0)]
 
-    found = [(facts(10.0), facts(20.0)), (facts(20.0), facts(30.0)), (facts(30.0), facts(40.0))]
+    found = [Level(facts(10.0), facts(20.0)), Level(facts(20.0), facts(30.0)), Level(facts(30.0), facts(40.0))]
     assert saved((10, 20, 30), 20, found)["equal_revenue_k"] == pytest.approx(10)
     assert saved((10, 20, 30), 40, found)["reason"] == "K = 40 lies outside the levels"
-    never = [(facts(10.0), facts(1.0)), (facts(20.0), facts(2.0))]
+    never = [Level(facts(10.0), facts(1.0)), Level(facts(20.0), facts(2.0))]
     assert "not reached at any level in 2 of 2 worlds" in saved((10, 20), 20, never)["reason"]
 
 
