@@ -15,14 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reports import names
 from reports.arm_settings import check_settings
+from reports.names import DEFAULT_RANKER, ORACLE
 from simulator.config import overrides
 from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, settings_of
 from simulator.records import DAY, Catalog
 
-DEFAULT_RANKER = "dnn"
-ORACLE = "oracle"
-"""A retriever that a study builds with the world in hand; it has no factory."""
 WIDTH = 64
 """Width of the ranker's hidden vector, and of the towers' outputs where a backbone does not say its own."""
 REMEMBERED = 14_400
@@ -71,13 +70,12 @@ def parse(spelling: str) -> Spelling:
     Raises:
         ValueError: one line with the part or the setting that is unknown and the nearest right name.
     """
+    names.check(spelling)
     towers, _, ranker = spelling.partition("@")
     ranker = ranker or DEFAULT_RANKER
     first, *parts = towers.split("+")
     backbone, own = _bracketed(first, "backbone")
     modifiers, settings = (tuple(side) for side in zip(*map(_bracketed, parts), strict=True)) if parts else ((), ())
-    if not backbone:
-        raise ValueError(f"arm == '{spelling}', must be spelled backbone+modifier+...@ranker")
     factory = None if backbone == ORACLE else make(backbone, RETRIEVERS)
     factories = {modifier: make(modifier, MODIFIERS) for modifier in modifiers}
     if modifiers and (factory is None or not takes_extras(factory)):
@@ -121,7 +119,10 @@ def _bracketed(part: str, what: str = "modifier") -> tuple[str, dict[str, Any]]:
         return name, {}
     if not inside.endswith("]") or "=" not in inside:
         raise ValueError(f"{what} == '{part}', must be spelled name[key=value,...]")
-    return name, overrides(_COMMA.split(inside[:-1]))
+    items = _COMMA.split(inside[:-1])
+    if len({item.partition("=")[0].strip() for item in items}) < len(items):
+        raise ValueError(f"{what} == '{part}', must give each setting once")
+    return name, overrides(items, f"{what} '{part}',")
 
 
 def make_retriever(
@@ -260,3 +261,9 @@ def make_arm(
         retriever=make_retriever(parts, catalog, seed, retriever or {}, modifiers or {}),
         ranker=make_ranker(parts, catalog, seed, ranker or {}),
     )
+
+
+__all__ = [
+    "DEFAULT_RANKER", "OF_THE_RANKER", "ORACLE", "REMEMBERED", "WIDTH", "Arm", "Spelling", "make_arm", "make_ranker",
+    "make_retriever", "parse", "takes_auxiliary", "takes_extras", "vector_widths",
+]  # fmt: skip

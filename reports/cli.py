@@ -160,11 +160,16 @@ def main() -> None:
         with suppress(OSError):
             _say("interrupted; the same command resumes the run")
         raise SystemExit(INTERRUPTED) from None
+    except click.exceptions.NoArgsIsHelpError as bare:
+        click.echo(bare.ctx.get_help())
     except click.ClickException as error:
         _say(f"error: {error.format_message()}")
         raise SystemExit(2) from None
     except ValueError as error:
         _say(f"error: {error}")
+        raise SystemExit(2) from None
+    except MemoryError as error:
+        _say(f"error: out of memory ({error}): fewer or smaller users, ads, requests or --jobs")
         raise SystemExit(2) from None
     except OSError as error:
         _say(f"error: {error.filename or ''}{': ' if error.filename else ''}{error.strerror or error}")

@@ -35,10 +35,9 @@ def ab(
 
     An interrupted run resumes when the same command is given again.
     """
-    from reports.arms import parse
+    from reports import names
 
-    for spelling in (control, treatment):
-        parse(spelling)
+    names.check(control, treatment)
     named = resolved(scenario, small, worlds, seed, sets)
     from reports.studies.ab import Plan, run_ab
 

@@ -41,11 +41,11 @@ def ablation(
 
     An interrupted run resumes when the same command is given again.
     """
+    named = [resolved(name, small, worlds, seed, sets) for name in dict.fromkeys(scenarios)]
     from reports.studies.ablation import SCENARIOS, Plan, run_ablation
 
-    chosen = tuple(dict.fromkeys(scenarios)) or SCENARIOS
     plan = Plan(
-        scenarios=tuple(resolved(name, small, worlds, seed, sets) for name in chosen),
+        scenarios=tuple(named or (resolved(name, small, worlds, seed, sets) for name in SCENARIOS)),
         choosing=choosing,
         settings=settings,  # type: ignore[arg-type]  # click has checked it
         small=small,

@@ -32,6 +32,9 @@ def arena(
 
     An interrupted run resumes when the same command is given again.
     """
+    from reports import names
+
+    names.check(*arms)
     named = resolved(scenario, small, worlds, seed, sets)
     from reports.studies.arena import ARMS, REFERENCE, Plan, run_arena
 

@@ -20,11 +20,13 @@ from reports.terminal import echo
 def growth(scenario: str, small: bool, sets: tuple[str, ...], out: Path | None, quiet: bool) -> None:
     """Memory and time of a market's day at 1 to 64 times the users and the ads."""
     from simulator.config import overrides, validated
+    from simulator.scenario import load
 
-    given: dict[str, Any] = {"scenario": scenario, "small": small}
+    given: dict[str, Any] = {"scenario": scenario, "small": small} | overrides(sets)
+    load(str(given["scenario"]), small=small)
     from reports.studies.growth import GrowthConfig, run
 
-    config = validated(GrowthConfig, {**given, **overrides(sets)}, "growth")
+    config = validated(GrowthConfig, given, "growth")
     root = out or config.default_out()
     run(config, root, quiet=quiet, command=typed())
     echo((root / "growth.md").read_text(encoding="utf-8"))

@@ -43,14 +43,17 @@ def lab(
 
     An interrupted run resumes when the same command is given again.
     """
-    named = resolved(scenario, small, worlds, seed, sets)
-    from reports.studies.lab import METERS, Plan, run_lab
+    from reports import names
     from simulator.designs import LIVE
     from simulator.plugins import nearest
 
     for name in designs:
         if name not in LIVE:
             raise ValueError(f"--design {name}: must be a live design{nearest(name, LIVE)}")
+    names.check(*filter(None, (control, treatment)))
+    named = resolved(scenario, small, worlds, seed, sets)
+    from reports.studies.lab import METERS, Plan, run_lab
+
     given: dict[str, Any] = {"meters": (meter,) if meter else METERS}
     if designs:
         given["designs"] = tuple(dict.fromkeys(designs))
@@ -103,6 +106,9 @@ def power(
 
     An interrupted run resumes when the same command is given again.
     """
+    from reports import names
+
+    names.check(*filter(None, (control, treatment)))
     named = resolved(scenario, small, worlds, seed, sets)
     from reports.studies.lab import MODEL_FREE, TIGHTNESS, Plan
     from reports.studies.power import run_power
@@ -147,11 +153,16 @@ def sensitivity(
 
     An interrupted study resumes when the same command is given again.
     """
-    from reports.studies.sensitivity import DIALS, Plan, run_sensitivity
+    from reports import names
+    from reports.studies.dials import DIALS
     from simulator.plugins import nearest
 
     if dial not in DIALS:
         raise ValueError(f"--dial {dial}: must be one that is known{nearest(dial, DIALS)}")
+    names.check(control, treatment)
+    resolved(scenario, small, worlds, seed, sets)
+    from reports.studies.sensitivity import Plan, run_sensitivity
+
     plan = Plan(
         scenario=scenario,
         dial=dial,

@@ -50,7 +50,9 @@ def late(
     One thread. An interrupted run resumes when the same command is given again; so does one with further sizes.
     """
     from simulator.config import validated
+    from simulator.scenario import load
 
+    load(scenario, small=small)
     given = {"scenario": scenario, "small": small, "seed": seed, "requests": requests, "candidates": candidates}
     given |= {"pairs": pairs}
     from reports.studies.late import LateConfig, run

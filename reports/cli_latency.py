@@ -33,9 +33,15 @@ def latency(
 
     chosen = {"arms": arms, "ads": ads, "batches": batches}
     given: dict[str, Any] = {key: value for key, value in chosen.items() if value}
+    given |= overrides(sets)
+    from reports import names
+    from simulator.scenario import load
+
+    names.check(*map(str, given.get("arms", ())))
+    load(str(given.get("scenario", "quickstart")), small=small)
     from reports.studies.serving import SMALL, ServingConfig, run
 
-    config = validated(ServingConfig, {**(SMALL if small else {}), **given, **overrides(sets)}, "latency")
+    config = validated(ServingConfig, {**(SMALL if small else {}), **given}, "latency")
     root = out or config.default_out()
     run(config, root, quiet=quiet, command=typed())
     echo((root / "latency.md").read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -77,8 +78,8 @@ def workers(jobs: int | None) -> int:
 
 
 def typed() -> str:
-    """What was typed, for the record."""
-    return shlex.join(["cs3bench", *sys.argv[1:]])
+    """What was typed, for the record; bytes that are no text are spelled."""
+    return shlex.join(["cs3bench", *sys.argv[1:]]).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def draw(root: Path, first: Mapping[str, Callable[[Record], str]] | None = None) -> None:
@@ -113,6 +114,9 @@ def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(float(part) for part in text.split(","))
+        found = tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{option} {text}: must be numbers, separated by commas") from None
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"{option} {text}: must be finite numbers")
+    return found

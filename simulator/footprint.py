@@ -30,6 +30,24 @@ def too_large(s: Scenario) -> Iterator[str]:
         )
 
 
+def fits(need: int, keys: str) -> None:
+    """Refuse arrays that this machine cannot hold.
+
+    Args:
+        need: bytes, at the least.
+        keys: what sizes them, with its value.
+
+    Raises:
+        ValueError: one line.
+    """
+    there = memory()
+    if need > there:
+        raise ValueError(
+            f"{keys}, must be lower: at least {need / GIGA:,.1f} GB are needed, and this machine has "
+            f"{there / GIGA:,.1f} GB"
+        )
+
+
 def memory() -> int:
     """Bytes that this process may have: the machine's memory, or less where a limit is set."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]

@@ -26,10 +26,10 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--only", multiple=True, metavar=PATTERN, help="Benchmark, or pattern like 'auction/*'; again for more.")
 @click.option(
     "--pairs",
-    type=click.IntRange(1),
+    type=click.IntRange(6),
     default=20,
     show_default=True,
-    help="Paired blocks; up to 4 x if undecided.",
+    help="Paired blocks, 7 at least for more than 22 benchmarks; up to 4 x if undecided.",
 )
 @click.option("--clock", default="auto", show_default=True, help="cpu, wall, or auto: wall where a benchmark waits.")
 @click.option("--aa/--no-aa", default=True, show_default=True, help="Time head against head for the gate's own error.")

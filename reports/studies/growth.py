@@ -13,20 +13,22 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from pydantic import Field
 
 from reports.latency import machine
 from reports.studies.manifests import made_by
-from simulator.config import Section
+from simulator import feasible
+from simulator.config import MOST_SEED, Section, validated
 from simulator.experiment import digest, write_json
 from simulator.files import refuse_links
 from simulator.marketplace import MarketConfig, Marketplace
 from simulator.ranking import TableRanker
+from simulator.records import MOST_IDS
 from simulator.retrieval import RandomRetriever
-from simulator.scenario import load
+from simulator.scenario import Scenario, load
 from simulator.seal import seal_run
 from simulator.world import WorldConfig, build
 
@@ -46,8 +48,19 @@ class GrowthConfig(Section):
     scenario: str = "quickstart"
     small: bool = False
     multiples: tuple[int, ...] = Field(default=(1, 4, 16, 64), min_length=2)
-    requests: int = Field(default=20_000, ge=1)
-    seed: int = Field(default=1, ge=0)
+    requests: int = Field(default=20_000, ge=1, le=MOST_IDS)
+    seed: int = Field(default=1, ge=0, le=MOST_SEED)
+
+    def grown(self, dial: Dial, times: int) -> Scenario:
+        """The scenario with so many times its users or its ads, on a day of so many requests."""
+        s = load(self.scenario, small=self.small)
+        world = s.world.model_dump() | {dial: times * getattr(s.world, dial)}
+        return s.model_copy(
+            update={
+                "world": validated(WorldConfig, world, f"multiples == {self.multiples}"),
+                "traffic": s.traffic.model_copy(update={"requests_per_day": self.requests}),
+            }
+        )
 
     def default_out(self) -> Path:
         """``runs/growth-DIGEST``."""
@@ -60,19 +73,15 @@ def one_size(config: GrowthConfig, dial: Dial, times: int) -> dict[str, Any]:
     Returns:
         ``size``, ``bytes`` (peak), ``build_seconds``, ``requests_per_second`` (CPU time).
     """
-    scenario = load(config.scenario, small=config.small)
-    grown: dict[str, Any] = {dial: times * getattr(scenario.world, dial)}
-    world = scenario.world.model_copy(update=grown)
-    traffic = scenario.traffic.model_copy(update={"requests_per_day": config.requests})
-    market = scenario.market.model_copy(update={"traffic": traffic})
-    built, lived = _day(world, market, config.seed)
+    scenario = config.grown(dial, times)
+    built, lived = _day(scenario.world, scenario.market, config.seed)
     tracemalloc.start()
-    _day(world, market, config.seed)
+    _day(scenario.world, scenario.market, config.seed)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return {
         "dial": dial,
-        "size": grown[dial],
+        "size": getattr(scenario.world, dial),
         "bytes": peak,
         "build_seconds": built,
         "requests_per_second": config.requests / lived,
@@ -109,6 +118,10 @@ def run(config: GrowthConfig, out: Path, *, quiet: bool = False, command: str = 
     """
     if config.multiples[0] != 1 or not (np.diff(config.multiples) > 0).all():
         raise ValueError(f"multiples == {config.multiples}, must rise from 1")
+    for dial in get_args(Dial):
+        largest = config.grown(dial, config.multiples[-1])
+        feasible.check(largest)
+        feasible.check_worlds(largest, [config.seed])
     refuse_links(out)
     from tqdm import tqdm
 

@@ -16,13 +16,16 @@ from typing import Any
 
 from pydantic import Field
 
+from reports.arms import WIDTH
 from reports.studies.late_items import LATE, SINGLE, Side, eligible_bids, of_size, structure, trained
 from reports.studies.late_ways import FACET_WAYS, VECTOR_WAYS, Way, measured
 from reports.studies.manifests import made_by, manifest
 from reports.studies.workers import one_thread
-from simulator.config import Section
+from simulator import feasible
+from simulator.config import MOST_SEED, Section
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
-from simulator.scenario import load
+from simulator.footprint import fits
+from simulator.scenario import Scenario, load
 
 KINDS: Mapping[str, tuple[Way, ...]] = {LATE: FACET_WAYS, SINGLE: VECTOR_WAYS}
 TRAINED = "trained"
@@ -45,7 +48,7 @@ class LateConfig(Section):
     ads: tuple[int, ...] = Field(default=(10_000, 100_000, 1_000_000), min_length=1)
     scenario: str = "quickstart"
     small: bool = False
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, le=MOST_SEED)
     requests: int = Field(default=300, ge=2)
     pairs: int = Field(default=30_000_000, ge=1)
     candidates: int = Field(default=100, ge=1)
@@ -54,6 +57,12 @@ class LateConfig(Section):
     def asked(self, ads: int) -> int:
         """Requests at one size."""
         return min(self.requests, max(self.pairs // ads, FEW))
+
+    @property
+    def world(self) -> Scenario:
+        """The scenario, asked as many requests in its evaluation as this study asks."""
+        s = load(self.scenario, small=self.small)
+        return s.model_copy(update={"run": s.run.model_copy(update={"evaluation": self.requests})})
 
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run. Sizes are cells of it: a further one may be added to a finished run."""
@@ -81,6 +90,9 @@ def run(config: LateConfig, out: Path, *, quiet: bool = False, command: str = ""
     """
     if min(config.ads) < config.candidates:
         raise ValueError(f"ads == {min(config.ads)}, must be at least candidates == {config.candidates}")
+    feasible.check(config.world)
+    feasible.check_worlds(config.world, [config.seed])
+    fits(4 * WIDTH * max(config.ads), f"ads == {max(config.ads)}")
     with RunDirectory.alone(out, manifest(config.identity(), command=command, seeds=[config.seed])) as directory:
         directory.tidy()
         with one_thread():

@@ -7,7 +7,7 @@ candidates the treatment earns what the control earns at the scenario's K.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ import numpy as np
 
 from reports.arms import parse
 from reports.studies.cells import BURN_IN, Task
+from reports.studies.dials import DIALS, WHOLE
 from reports.studies.engines import Dask
 from reports.studies.evaluation import equal_revenue_k
 from reports.studies.levels import apart
@@ -39,44 +40,6 @@ class Level(NamedTuple):
     differ: Sequence[float] | None = None
 
 
-class Dial(NamedTuple):
-    """One dial.
-
-    Attributes:
-        key: the field of a scenario that it turns.
-        values: its default levels, mildest first.
-        what: the axis' name and unit.
-        x: level -> place on the axis, in order of the levels.
-        value: level -> the field's value.
-    """
-
-    key: str
-    values: tuple[float, ...]
-    what: str
-    x: Callable[[float], float] = float
-    value: Callable[[float], float] = float
-
-
-DIALS: Mapping[str, Dial] = {
-    "feature_noise": Dial("world.feature_noise", (0, 0.5, 1, 2), "Sd of the noise on dense features"),
-    "drift": Dial(
-        "world.drift_half_life", (0, 28, 14, 7, 3), "Drift: 1 / half-life in days (0 is off)",
-        lambda days: 1 / days if days else 0.0,
-    ),
-    "label_wait": Dial("feedback.label_wait", (900, 3600, 14_400, 86_400), "Label wait, seconds"),
-    "sync": Dial("cascade.sync", (1800, 7200, 21_600, 86_400), "Sync period, seconds"),
-    "budget_tightness": Dial(
-        "world.budget_clicks", (1500, 20, 6, 2), "Budget tightness: 1 / median daily budget in clicks",
-        lambda clicks: 1 / clicks,
-    ),
-    "cross_share": Dial(
-        "world.low_rank_share", (0, 0.25, 0.5, 0.75, 1), "Share of crosses in the variance of interactions",
-        value=lambda share: 1 - share,
-    ),
-    "k": Dial("cascade.candidates", (10, 20, 30, 60), "K, candidates"),
-}  # fmt: skip
-WHOLE = ("label_wait", "sync", "k")
-"""Dials whose levels are whole numbers."""
 MEASURES = ("revenue", "expected_revenue")
 
 

@@ -25,25 +25,29 @@ from pydantic import Field
 
 from baselines.features import Events
 from baselines.serving import Scan, Server, freeze
-from reports.arms import make_ranker, make_retriever, parse
+from baselines.serving.runtimes import RUNTIMES
+from baselines.serving.server import TORCH
+from reports.arms import WIDTH, make_ranker, make_retriever, parse, takes_extras
 from reports.latency import machine
 from reports.load import as_dict, change_of_qps, interleaved, knee, open_loop, poisson, quantiles, together
 from reports.metrics import quantile_ci
 from reports.studies.evaluation import sample
 from reports.studies.manifests import made_by
 from reports.studies.workers import one_thread
+from simulator import feasible
 from simulator.auction import auction
-from simulator.config import Section
+from simulator.config import MOST_SEED, Section, validated
 from simulator.experiment import digest, write_json
 from simulator.files import refuse_links
+from simulator.footprint import fits
 from simulator.keyed_random import subseed
 from simulator.marketplace import Marketplace
-from simulator.plugins import Ranker
-from simulator.records import DAY, Floats, Impressions, Offers, Requests, take
+from simulator.plugins import RETRIEVERS, Ranker, make, nearest
+from simulator.records import DAY, MOST_IDS, Floats, Impressions, Offers, Requests, take
 from simulator.retrieval import PopularityRetriever
 from simulator.scenario import Scenario, load
 from simulator.seal import seal_run
-from simulator.world import World, build
+from simulator.world import World, WorldConfig, build
 
 CELLS = ("dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cas+cts", "dssm+cas+cms", "dssm+cts+cms", "dssm+cs3")
 OTHERS = ("dssm-bare", "dat", "seqtower")
@@ -95,8 +99,8 @@ class ServingConfig(Section):
     clock: Literal["wall", "cpu"] = "wall"
     scenario: str = "quickstart"
     small: bool = False
-    rows: int = Field(default=4096, ge=1)
-    seed: int = Field(default=1, ge=0)
+    rows: int = Field(default=4096, ge=1, le=MOST_IDS)
+    seed: int = Field(default=1, ge=0, le=MOST_SEED)
 
     def default_out(self) -> Path:
         """``runs/latency-DIGEST``."""
@@ -153,6 +157,48 @@ class Bench:
         return take(self.requests, slice(first, first + batch))
 
 
+def check(config: ServingConfig) -> None:
+    """Refuse what cannot be measured, before anything is.
+
+    Raises:
+        ValueError: one line.
+    """
+    if 1 not in config.batches or max(config.batches) > REQUESTS or min(config.batches) < 1:
+        raise ValueError(f"batches == {config.batches}, must hold 1 and nothing above {REQUESTS}")
+    if config.runtime not in (*RUNTIMES, TORCH):
+        raise ValueError(f"runtime == '{config.runtime}', must be one that exists{nearest(config.runtime, RUNTIMES)}")
+    for name in ("arms", "ads", "batches", "loads", "growth_k", "growth_users"):
+        values = getattr(config, name)
+        if not values or len(set(values)) < len(values) or (name != "arms" and not min(values) > 0):
+            raise ValueError(f"{name} == {values}, must be different{'' if name == 'arms' else ' and above 0'}")
+    least = min(*config.ads, config.open_ads)
+    if max(config.candidates, *config.growth_k) > least:
+        raise ValueError(
+            f"candidates, growth_k == {config.candidates}, {config.growth_k}, must be at most the {least} ads"
+        )
+    for arm in config.arms:
+        if not takes_extras(make(parse(arm).backbone, RETRIEVERS)):
+            raise ValueError(f"arm == '{arm}', must be towers: nothing else is served here")
+    most = max(*config.ads, config.open_ads)
+    fits(4 * WIDTH * most, f"ads, open_ads == {most}")
+    scenario = scenario_of(config, max(config.growth_users))
+    feasible.check(scenario)
+    feasible.check_worlds(scenario, [config.seed])
+
+
+def scenario_of(config: ServingConfig, users: int = 1) -> Scenario:
+    """The scenario with so many times its users, on a day that leaves the rows that are wanted."""
+    scenario = load(config.scenario, small=config.small)
+    world = scenario.world.model_dump() | {"users": users * scenario.world.users}
+    traffic = {"requests_per_day": max(2 * config.rows // scenario.auction.slots, 50)}
+    return scenario.model_copy(
+        update={
+            "world": validated(WorldConfig, world, "growth_users"),
+            "traffic": scenario.traffic.model_copy(update=traffic),
+        }
+    )
+
+
 def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str = "") -> dict[str, Any]:
     """Measure; writes ``results.json``, ``latency.md`` and figures into ``out``.
 
@@ -166,10 +212,7 @@ def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str =
         ValueError: one line, for batches without 1, or an arm that this path cannot serve.
     """
     refuse_links(out)
-    if 1 not in config.batches or max(config.batches) > REQUESTS:
-        raise ValueError(f"batches == {config.batches}, must hold 1 and nothing above {REQUESTS}")
-    for arm in config.arms:
-        parse(arm)
+    check(config)
     from tqdm import tqdm
 
     steps = len(config.arms) + len(config.ads) + 5
@@ -213,10 +256,7 @@ def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str =
 
 def bench_of(config: ServingConfig, done: Callable[[], Any], users: int = 1) -> Bench:
     """Arms that learned, published and are served, in a world with ``users`` times the scenario's users."""
-    scenario = load(config.scenario, small=config.small)
-    if users > 1:
-        many = scenario.world.model_copy(update={"users": users * scenario.world.users})
-        scenario = scenario.model_copy(update={"world": many})
+    scenario = scenario_of(config, users)
     world = build(scenario.world, config.seed, 2)
     ranker = make_ranker(parse(BASE), world.catalog, config.seed, {})
     log = _log(scenario, world, ranker, config.rows)
@@ -230,10 +270,8 @@ def bench_of(config: ServingConfig, done: Callable[[], Any], users: int = 1) -> 
 
 def _log(scenario: Scenario, world: World, ranker: Ranker, rows: int) -> Impressions:
     """So many rows of a day that an exploring popularity cascade served."""
-    traffic = scenario.traffic.model_copy(update={"requests_per_day": max(2 * rows // scenario.auction.slots, 50)})
-    market = scenario.market.model_copy(update={"traffic": traffic})
     retriever = PopularityRetriever(world.catalog, 3, temperature=1.0)
-    return Marketplace(world, market, retriever, ranker).run_day(0).log[:rows]
+    return Marketplace(world, scenario.market, retriever, ranker).run_day(0).log[:rows]
 
 
 def _warm(name: str, config: ServingConfig, world: World, log: Impressions) -> Warm:

@@ -109,7 +109,7 @@ def compute_all(
         engine: compute them there instead of on this machine.
 
     Raises:
-        ValueError: one line, if workers keep dying, or the engine cannot be had.
+        ValueError: one line, if workers keep dying, memory runs out, or the engine cannot be had.
     """
     if not calls:
         return
@@ -132,10 +132,31 @@ def _one_by_one(calls: Mapping[Cell, tuple[Any, ...]], compute: Callable[..., An
     ready, blocked = split(missing, missing)
     while ready:
         cell = ready.pop(0)
-        compute(*calls[cell])
+        with _enough_memory(cell):
+            compute(*calls[cell])
         missing.remove(cell)
         fresh, blocked = split(blocked, missing)
         ready += fresh
+
+
+@contextmanager
+def _enough_memory(cell: Cell) -> Iterator[None]:
+    """Call out of memory by its name.
+
+    Raises:
+        ValueError: one line with the cell and what to lower.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch tells by a RuntimeError of these words.
+        if not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{cell.path}: out of memory{f' ({said})' if said else ''}, lower --jobs, world.users, world.ads or "
+            "traffic.requests_per_day"
+        ) from None
 
 
 def _with_fresh_workers(
@@ -174,7 +195,8 @@ def _side_by_side(
         ready = []
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            future.result()
+            with _enough_memory(running[future]):
+                future.result()
             del missing[running.pop(future)]
             fresh, blocked = split(blocked, list(missing))
             ready += fresh

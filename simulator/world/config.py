@@ -43,7 +43,7 @@ class WorldConfig(Section):
     )
     drift_half_life: float = Field(14.0, ge=0, description="days; 0 switches drift off")
     category_drift_sd: float = Field(0.15, ge=0, le=MOST_SD, description="sd of the slow drift of category popularity")
-    feature_noise: float = Field(1.0, ge=0, le=1e6, description="sd of the noise on dense features of unit variance")
+    feature_noise: float = Field(1.0, ge=0, le=100, description="sd of the noise on dense features of unit variance")
     missing: float = Field(0.05, ge=0, le=1, description="share of missing observable codes")
     segment_accuracy: float = Field(0.8, ge=0, le=1, description="share of users who report their true segment")
     history_length: int = Field(20, ge=1, le=MOST_IDS, description="items of organic behaviour that are kept a user")

@@ -183,6 +183,52 @@ class TestErrors:
         assert line in err
         assert not (tmp_path / "run").exists()
 
+    def test_nothing_typed_is_a_call_for_help(self, cs3bench):
+        code, out, err = cs3bench()
+        assert (code, err) == (0, "")
+        assert out.startswith("Usage: cs3bench")
+
+    def test_what_a_terminal_would_obey_is_spelled(self, tmp_path, cs3bench):
+        code, _, err = cs3bench(*arguments(tmp_path / "run", "--scenario", "\x1b[31m\udcff"))
+        assert code == 2
+        assert said(err).isprintable()
+        assert "x1b[31m" in err
+
+    def test_bare_memory_errors_are_called_so(self, cs3bench, monkeypatch):
+        import simulator.scenario
+
+        def full(*_: object, **__: object) -> None:
+            raise MemoryError("Unable to allocate 8.00 TiB")
+
+        monkeypatch.setattr(simulator.scenario, "load", full)
+        code, out, err = cs3bench("world")
+        assert (code, out) == (2, "")
+        assert "out of memory (Unable to allocate 8.00 TiB)" in said(err)
+
+    @pytest.mark.parametrize(
+        "typed",
+        [
+            ["ab", "--treatment", "dsm"], ["ab", "--scenario", "nope"], ["arena", "--arm", "dssm+cs33"],
+            ["ablation", "--scenario", "nope"], ["lab", "--design", "nope"], ["power", "--control", "nope"],
+            ["sensitivity", "--dial", "nope"], ["sensitivity", "--dial", "k", "--control", "dssm@nope"],
+            ["late", "--scenario", "nope"], ["latency", "--arm", "nope"], ["latency", "--set", "scenario=nope"],
+            ["growth", "--scenario", "nope"], ["check", "nope"], ["world", "nope"],
+        ],
+    )  # fmt: skip
+    def test_a_wrong_name_is_told_before_anything_heavy_is_imported(self, tmp_path, typed):
+        script = (
+            "import sys; from reports.cli import main; sys.argv = ['cs3bench', *sys.argv[1:]]\n"
+            "try:\n    main()\n"
+            "except SystemExit as stop:\n    assert stop.code == 2\n"
+            "print('heavy:', sorted({'torch', 'matplotlib', 'pandas'} & set(sys.modules)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, *typed], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        assert done.stdout == "heavy: []\n"
+        assert "nope" in said(done.stderr) or "did you mean" in done.stderr
+        assert not list(tmp_path.iterdir())
+
     def test_unknown_command(self, cs3bench):
         code, _, err = cs3bench("abb")
         assert code == 2

@@ -27,6 +27,10 @@ def fail(cell: Cell) -> None:
     raise ValueError(f"{cell.name} failed")
 
 
+def burst(cell: Cell) -> None:
+    raise (MemoryError("Unable to allocate 8.00 TiB") if cell.world == 1 else RuntimeError("can't allocate memory"))
+
+
 def die(root: Path, cell: Cell, *, always: bool = False) -> None:
     """What a machine out of memory does to a worker: in the middle of a cell, the first time or every time."""
     with RunDirectory(root, {"identity": {}}).writing(cell) as out:
@@ -68,6 +72,18 @@ def test_the_first_error_ends_all(tmp_path: Path, jobs: int) -> None:
     with pytest.raises(ValueError, match="failed"):
         compute_all(run, {c: (c,) for c in CELLS}, fail, cells=4, ticks=4, jobs=jobs, label="", quiet=True)
     assert not any(run.done(c) for c in CELLS)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("world", [1, 2])
+def test_out_of_memory_is_called_so(tmp_path: Path, jobs: int, world: int) -> None:
+    cell = Cell(world=world, name="first")
+    said = rf"^world-{world}/first: out of memory \(.*allocate.*\), lower --jobs, world\.users"
+    with pytest.raises(ValueError, match=said):
+        compute_all(
+            RunDirectory(tmp_path, {"identity": {}}), {cell: (cell,)}, burst, cells=1, ticks=1, jobs=jobs, label="",
+            quiet=True,
+        )  # fmt: skip
 
 
 def test_a_cell_whose_worker_died_is_computed_again(tmp_path: Path) -> None:
