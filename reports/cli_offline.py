@@ -41,6 +41,7 @@ def offline(
     An interrupted run resumes when the same command is given again.
     """
     from simulator.config import overrides, validated
+    from simulator.names import component
 
     if not path.is_dir():
         raise ValueError(f"--path {path}: no such folder")
@@ -52,7 +53,7 @@ def offline(
     if rankers:
         given["rankers"] = list(rankers)
     config = validated(OfflineConfig, given | overrides(sets), "offline")
-    root = out or Path("runs") / f"offline-{data}-{config.digest()}"
+    root = out or Path("runs") / component(f"offline-{data}-{config.digest()}")
     results = run(config, root, jobs=workers(jobs), quiet=quiet, command=typed())
     echo("\n".join(lines(results)))
     echo(f"\npage: {root / 'index.html'}")
@@ -84,6 +85,7 @@ def sweep(
     An interrupted sweep resumes when the same command is given again.
     """
     from simulator.config import validated
+    from simulator.names import component
 
     if not path.is_dir():
         raise ValueError(f"--path {path}: no such folder")
@@ -92,7 +94,7 @@ def sweep(
     given: dict[str, Any] = {"dial": dial, "data": data, "path": str(path), "seeds": list(range(seed, seed + seeds))}
     if values:
         given["values"] = numbers(values, "--values")
-    root = out or Path("runs") / f"sweep-{data}-{dial}"
+    root = out or Path("runs") / component(f"sweep-{data}-{dial}")
     config = validated(SweepConfig, given, "sweep")
     results = run(config, root, jobs=workers(jobs), quiet=quiet, command=typed())
     echo("\n".join(lines(results)))
@@ -130,6 +132,7 @@ def tune(
     search resumes when the same command is given again.
     """
     from simulator.config import validated
+    from simulator.names import component
 
     if (path is None) == (scenario is None):
         raise ValueError(f"--path {path}, --scenario {scenario}: must be one of the two")
@@ -138,7 +141,7 @@ def tune(
     given: dict[str, Any] = {key: value for key, value in (("budget", budget), ("seed", seed)) if value is not None} | (
         {"models": list(models)} if models else {}
     )
-    root = out or Path("runs") / f"tune-{scenario or data}"
+    root = out or Path("runs") / component(f"tune-{scenario or data}")
     at_once = workers(jobs)
     if scenario is not None:
         from reports.studies import market_tune

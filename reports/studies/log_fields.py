@@ -66,4 +66,4 @@ def check_both_classes(label: Flags, what: str) -> None:
         ValueError: one line.
     """
     if label.all() or not label.any():
-        raise ValueError(f"label is {bool(label[0])} in all rows of {what}, must be so in some only: there is no AUC")
+        raise ValueError(f"label is {bool(label[0])} in all rows of {what}, must be True in some and False in others")

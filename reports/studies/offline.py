@@ -341,8 +341,10 @@ def _load(run: RunDirectory, cell: Cell) -> Scored:
     folder = run.cell(cell)
     try:
         found = read_json(folder / "cell.json")
+        # JSON knows no NaN: a level without AUC was kept as null.
+        known = {scale: [np.nan if auc is None else auc for auc in by] for scale, by in found["noise"].items()}
         scores, frozen = (load_array(folder / f"{mode}.npy", folder) for mode in ("prequential", "frozen"))
-        return Scored(prequential=scores, frozen=frozen, tau=found["tau"], noise=found["noise"])
+        return Scored(prequential=scores, frozen=frozen, tau=found["tau"], noise=known)
     except KeyError as error:
         raise DamagedError(f"{folder}: damaged or incomplete ({error}); remove it to compute it again") from error
 

@@ -328,7 +328,8 @@ def _check_test(date: Array, test_date: Any) -> None:
 
 def _check_both_classes(label: Flags) -> None:
     if label.all() or not label.any():
-        raise ValueError(f"impressions.label is {bool(label[0])} in all {label.size:,} rows, must be so in some only")
+        all_of = f"impressions.label is {bool(label[0])} in all {label.size:,} rows"
+        raise ValueError(f"{all_of}, must be True in some and False in others")
 
 
 def _check_report(report: Report, rows: int) -> None:

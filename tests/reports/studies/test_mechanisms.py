@@ -105,3 +105,21 @@ def test_mechanisms_of_a_spelling():
     assert mechanisms_in("dssm-bare+cs3@dnn") == {"CAS", "CTS", "CMS"}
     assert mechanisms_in("dssm+cts[alpha=0.5]+cms@bst") == {"CTS", "CMS"}
     assert mechanisms_in("dat") == set()
+
+
+@pytest.mark.parametrize("gain", [users(float("nan"), float("nan")), {"effect": None, "ci": [None, None], "p": None}])
+def test_without_a_number_nothing_is_called(gain):
+    """A test of one class has no AUC; one user has no interval."""
+    pairs = [{"control": "dssm", "treatment": "dssm+cas", "users": gain}]
+    (one,) = verdicts([*pairs, {"control": "dssm-wide", "treatment": "dssm+cas", "users": gain}])
+    assert one["word"] == "undecided"
+    assert one["reason"].startswith("AUC n/a over dssm, n/a over dssm-wide: ")
+
+
+def test_arms_that_are_alike_are_no_claim():
+    assert found(users(0.0, 0.0)) == "undecided"
+
+
+def test_a_control_without_a_number_is_not_beaten():
+    controls = {name: users(float("nan"), float("nan")) for name in CONTROLS["cms"]}
+    assert found(users(0.002, 0.004), controls) == "undecided"

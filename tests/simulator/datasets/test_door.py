@@ -71,7 +71,10 @@ FAULTS = {
     "click nan": (at(LOG, "impressions.label", 9, np.nan, float), r"impressions.label\[9\] == nan, must be 0 or 1"),
     "click 2": (at(LOG, "impressions.label", 9, 2, int), r"impressions.label\[9\] == 2, must be 0 or 1"),
     "click a word": (with_(LOG, "impressions.label", np.array(["yes"] * 300)), r"label.dtype == <U3, must be bool"),
-    "all clicked": (with_(LOG, "impressions.label", np.ones(300, bool)), "label is True in all 300 rows"),
+    "all clicked": (
+        with_(LOG, "impressions.label", np.ones(300, bool)),
+        "label is True in all 300 rows, must be True in some",
+    ),
     "none clicked": (with_(LOG, "impressions.label", np.zeros(300, int)), "label is False in all 300 rows"),
     "time goes back": (
         at(LOG, "impressions.time", 17, 0),
