@@ -79,8 +79,9 @@ class Link:
             decode_responses=False,
             protocol=2,
         )
-        self._errors = (redis.RedisError, OSError, UnicodeError)
-        self._lost = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError, UnicodeError)
+        # A ValueError is the client's, too, for a reply or a host that it cannot read.
+        self._errors = (redis.RedisError, OSError, ValueError)
+        self._lost = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError, ValueError)
         self._auth = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
         self._timeout, self._retries, self._pause = timeout, retries, pause
         self._asleep_until = -1.0

@@ -157,10 +157,18 @@ class MappedStore:
         file, writable = _descriptor(self.path)
         try:
             _check(file, self.path, self._header, self._size)
+            if writable:
+                self._fill_holes()
         except BaseException:
             os.close(file)
             raise
         return file, writable
+
+    def _fill_holes(self) -> None:
+        """Takes the room that the file of a former release lacks, unless a writer is at it, who did so."""
+        with _opened(self.path, os.O_RDWR) as file:
+            if _lacks_room(file, self._size) and _locked(file, wait=False):
+                os.posix_fallocate(file, 0, self._size)
 
     def _open(self) -> TwoSlots:
         """What is mapped, unless the file was cut since: to read beyond its end would end the process."""
@@ -181,7 +189,6 @@ class MappedStore:
                 raise StoreMismatchError(f"store '{self.path}' == another file by now, must be opened anew")
             if not _locked(file, wait=False):
                 raise AnotherWriterError(f"store '{self.path}' == being written by another, must have one writer")
-            _allocate(file, self._size)
             yield slots
             self._base = slots.sequence()
 
@@ -333,17 +340,15 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def _fill(file: int, header: bytes, size: int) -> None:
-    _allocate(file, size)
+    os.posix_fallocate(file, 0, size)
     os.pwrite(file, header, 0)
     os.pwrite(file, struct.pack("<3q", 0, EVER, EVER), STATE)
     os.fsync(file)
 
 
-def _allocate(file: int, size: int) -> None:
-    """Takes the room on the disk that a file lacks; what is in it stays."""
-    found = os.fstat(file)
-    if found.st_size < size or 512 * found.st_blocks < size:
-        os.posix_fallocate(file, 0, size)
+def _lacks_room(file: int, size: int) -> bool:
+    """Whether not all of a file is on the disk: reading or writing the rest would need room that there may not be."""
+    return 512 * os.fstat(file).st_blocks < size
 
 
 def _locked(file: int, *, wait: bool) -> bool:

@@ -132,17 +132,20 @@ class ServerStore:
         fields, values, meta = keys.tolist(), self._packed.pack(vectors), self._packed.meta(version)
         first: list[bytes | None] = []
 
-        def publish() -> None:
+        def publish() -> int:
+            """The version that is there afterwards: this one, or a newer one that this one may not follow."""
             with self._link.transaction() as pipe:
                 pipe.watch(self.name)
                 found = self._hget(pipe)
                 if first and found == meta:
-                    return  # a former try arrived, only its answer was lost
+                    return version  # a former try arrived, only its answer was lost
                 if first and found != first[0]:
                     raise self._another()
                 first.append(found)
+                last = self._version(found)
+                if last > version and not replace:
+                    return last
                 self._mine.add(meta)  # should the answer get lost
-                checked_version(version, self._version(found), replace=replace)
                 if replace:
                     self._replace(pipe, fields, values, meta)
                 else:
@@ -151,8 +154,10 @@ class ServerStore:
                     _hset(pipe, self.name, fields, values)
                     pipe.execute_command("HSET", self.name, b"meta", meta)
                     self._execute(pipe)
+                return version
 
-        self._link.call(f"publication of {keys.numel()} vectors to {self.name}", publish)
+        last = self._link.call(f"publication of {keys.numel()} vectors to {self.name}", publish)
+        checked_version(version, last, replace=replace)
         self._mine = {meta}
 
     def clear(self) -> None:
@@ -263,7 +268,7 @@ class ServerStore:
         except WatchError as error:
             if self._link.lost(error):
                 raise
-        except TypeError:
+        except (TypeError, AttributeError):  # as the client takes for granted that it is a list
             raise self._link.odd(f"EXEC for {self.name}", "no list") from None
         else:
             return answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 import uuid
@@ -169,6 +170,49 @@ def test_what_is_no_answer_to_the_question_is_told_or_cold(fake, reply, says):
     store = opened(fake(after_opening(reply)).url, when_away="cold")
     assert not store.fetch(keys(1, 2)).any()
     assert store.degraded == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(b"+OK", b"+QUEUED", b":1", b"$-1", b"*-1", b"*0", b"*1\r\n:1", b"*2\r\n$-1\r\n$1\r\na", b"$5\r\nhello"),
+        *(
+            b"-",
+            b"-MOVED",
+            b"-MOVED foo",
+            b"-ASK 1 a:b",
+            b"-LOADING",
+            b"-\xff\xfe",
+            b"*1\r\n-ERR in",
+            b"$99999999999\r\na",
+        ),
+        *(b"", b"garbage", b"%1\r\n+a\r\n+b", b"_", b",1.5", b"#t", b"*1\r\n*2\r\n$-1\r\n$-1", b"!5\r\nERR x"),
+    ],
+)
+@pytest.mark.parametrize("from_", [b"", b"WATCH", b"HSET", b"EXEC"])
+def test_whatever_is_answered_is_an_error_of_the_stores_own(fake, reply, from_):
+    """From some command on; or the answer may even pass for a right one."""
+
+    def falling_sick():
+        seen = []
+
+        def says(words, connection):
+            seen.append(words[0])
+            sick = from_ in seen if from_ else len(seen) > 1
+            return reply + b"\r\n" if sick else healthy(words)
+
+        return says
+
+    for use in (
+        lambda store: store.fetch(keys(1, 2)),
+        lambda store: store.fetch(torch.arange(9000)),
+        lambda store: store.put(keys(1), ONES[:1], 1),
+        lambda store: store.put(keys(1), ONES[:1], 1, replace=True),
+        lambda store: store.clear(),
+    ):
+        store = ServerStores(fake(falling_sick()).url, "a", timeout=0.05, retries=0).open("t", rows=9000, width=WIDTH)
+        with contextlib.suppress(StoreError):
+            use(store)
 
 
 def test_a_connection_that_is_lost_while_watching_is_no_other_writer(fake):
