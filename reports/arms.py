@@ -19,7 +19,7 @@ from reports import names
 from reports.arm_settings import check_settings
 from reports.names import DEFAULT_RANKER, ORACLE
 from simulator.config import overrides
-from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, settings_of
+from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, seed_for, settings_of
 from simulator.records import DAY, Catalog
 
 WIDTH = 64
@@ -134,7 +134,7 @@ def make_retriever(
     *,
     oldest_row: int = 0,
 ) -> Retriever:
-    """The retriever of an arm; seeds depend on (world seed, role), never on the arm's name.
+    """The retriever of an arm; seeds depend on (world seed, role), never on the arm's name (:func:`seed_for`).
 
     Args:
         spelling: the arm's parts.
@@ -145,26 +145,26 @@ def make_retriever(
         oldest_row: seconds that a row may be old when it is learned (``Scenario.oldest_row``); parts whose defaults
             forget sooner remember as long.
     """
-    factory = make(spelling.backbone, RETRIEVERS)
+    factory, own_seed = make(spelling.backbone, RETRIEVERS), seed_for(spelling.backbone, RETRIEVERS, seed)
     # Only towers get the hyper-parameters that a study sets for towers.
     longer = _longer(factory, oldest_row)
     takes = {**longer, **(params if takes_extras(factory) else {}), **spelling.backbone_settings}
     modifier_params = {**({"horizon": oldest_row} if oldest_row > DAY else {}), **modifier_params}
     if not spelling.modifiers:
-        return factory(catalog, seed, **takes)  # type: ignore[no-any-return]
+        return factory(catalog, own_seed, **takes)  # type: ignore[no-any-return]
     pairs = zip(spelling.modifiers, spelling.settings, strict=True)
-    made = [_made(name, modifier_params, own) for name, own in pairs]
-    losses = [one for one in made if hasattr(one, "auxiliary")]
-    others = [one for one in made if not hasattr(one, "auxiliary")]
+    made = [(_made(name, modifier_params, own), seed_for(name, MODIFIERS, seed)) for name, own in pairs]
+    losses = [(one, its) for one, its in made if hasattr(one, "auxiliary")]
+    others = [(one, its) for one, its in made if not hasattr(one, "auxiliary")]
     slots: dict[str, Any] = {}
     if others:
-        slots["extras"] = _extras(others, catalog, seed, vector_widths(factory, takes))
+        slots["extras"] = _extras(others, catalog, vector_widths(factory, takes))
     if losses:
         from baselines.auxiliary import together
 
         widths = vector_widths(factory, takes)
-        slots["auxiliary"] = together(*(one.auxiliary(catalog, seed, widths, WIDTH) for one in losses))
-    return factory(catalog, seed, **slots, **takes)  # type: ignore[no-any-return]
+        slots["auxiliary"] = together(*(one.auxiliary(catalog, its, widths, WIDTH) for one, its in losses))
+    return factory(catalog, own_seed, **slots, **takes)  # type: ignore[no-any-return]
 
 
 def _made(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
@@ -193,11 +193,11 @@ def check_modifiers(spelling: Spelling, shared: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _extras(made: Sequence[Any], catalog: Catalog, seed: int, widths: tuple[int, int]) -> Any:
-    """The mechanisms among what was made as one filler of the towers' slot, with the wrappers around it."""
+def _extras(made: Sequence[tuple[Any, int]], catalog: Catalog, widths: tuple[int, int]) -> Any:
+    """The mechanisms among what was made as one filler of the towers' slot, with the wrappers, by seed, around it."""
     from cs3.extras import CS3Config, CS3Extras, merge
 
-    configs = [one for one in made if isinstance(one, CS3Config)]
+    configs = [one for one, _ in made if isinstance(one, CS3Config)]
     extras: Any = CS3Extras(
         merge(configs),
         users=catalog.users.rows,
@@ -206,7 +206,7 @@ def _extras(made: Sequence[Any], catalog: Catalog, seed: int, widths: tuple[int,
         hidden=WIDTH,
         item_vector_width=widths[1],
     )
-    for wrapper in made:
+    for wrapper, seed in made:
         if not isinstance(wrapper, CS3Config):
             extras = wrapper(extras, catalog, seed)
     return extras
@@ -237,7 +237,8 @@ def make_ranker(
     """The ranker of an arm; ``oldest_row`` as of :func:`make_retriever`."""
     name, own = _bracketed(spelling.ranker, "ranker")
     factory = make(name, RANKERS)
-    return factory(catalog, seed, **{**_longer(factory, oldest_row), **params, **own})  # type: ignore[no-any-return]
+    given = {**_longer(factory, oldest_row), **params, **own}
+    return factory(catalog, seed_for(name, RANKERS, seed), **given)  # type: ignore[no-any-return]
 
 
 def _longer(factory: Callable[..., Any], oldest_row: int) -> dict[str, int]:

@@ -132,12 +132,11 @@ def report(run: Path) -> None:
 @click.argument("name")
 def check(name: str) -> None:
     """Run the public contract check over a retriever, a ranker, or an arm: a name, or package.module:factory."""
-    from reports.studies.contract import check_name
+    from reports.studies.contract import check_name, told
 
     rows = check_name(name)
-    for row in rows:
-        state = "passed" if row.passed else "FAILED"
-        echo(f"{state}  {row.name}: {row.detail}" if row.detail else f"{state}  {row.name}")
+    for line in told(rows):
+        echo(line)
     failed = sum(not row.passed for row in rows)
     echo(f"{len(rows) - failed} passed, {failed} failed")
     if failed:

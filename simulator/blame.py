@@ -42,11 +42,11 @@ def blamed(where: str) -> Iterator[None]:
         yield
     except ContractError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ContractError(f"{where} raised {one_line(error)}") from None
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Type and first line of an exception, and the line of the plug-in's own file that led to it."""
     said = (str(error).splitlines() or [""])[0]
     frame = _own_frame(traceback.extract_tb(error.__traceback__))

@@ -16,8 +16,10 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from simulator.blame import one_line
+from simulator.keyed_random import subseed
 from simulator.records import Candidates, Catalog, Floats, Impressions, Keys, Offers, Ranked, Requests
 
+DISTRIBUTION = "cs3-bench"
 RETRIEVERS = "cs3bench.retrievers"
 RANKERS = "cs3bench.rankers"
 MODIFIERS = "cs3bench.modifiers"
@@ -136,6 +138,23 @@ def registered_only(hint: str) -> Iterator[None]:
         _closed.reset(before)
 
 
+def seed_for(name: str, group: str, seed: int) -> int:
+    """The seed that the factory behind ``name`` is handed; this is the one place that decides.
+
+    A factory that this distribution registers gets the world's seed. Any other gets one that is derived from it and
+    from the role (retriever, ranker, modifier), for a world is built from its seed: equal in both arms, never its own.
+
+    Args:
+        name: registered, or ``"module:factory"``.
+        group: where it is looked up.
+        seed: of the world.
+    """
+    dist = getattr(registered(group).get(name), "dist", None)
+    if dist is not None and dist.name == DISTRIBUTION:
+        return seed
+    return subseed(seed, f"plug-in of {group}")
+
+
 def make(name: str, group: str) -> Callable[..., Any]:
     """The factory behind ``name``.
 
@@ -165,5 +184,5 @@ def make(name: str, group: str) -> Callable[..., Any]:
 
 __all__ = [
     "MODIFIERS", "RANKERS", "RETRIEVERS", "Candidates", "Catalog", "Ranker", "RankerFactory", "Retriever",
-    "RetrieverFactory", "make", "nearest", "registered", "registered_only", "settings_of", "takes",
+    "RetrieverFactory", "make", "nearest", "registered", "registered_only", "seed_for", "settings_of", "takes",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ import numpy as np
 
 from reports.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.metrics import auc, logloss, pcoc, reliability
+from reports.studies.ceilings import knowledge
 from reports.studies.evaluation import PanelRow, evaluate, orders, read_panel, references, sample
 from reports.studies.learned import learned, staleness
 from reports.studies.segments import KEPT, active, by_segment, exposure, membership
@@ -232,6 +233,7 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
     facts = _account(task, world, burn_log, days, log, ledger)
     facts["panel"] = {"recall": [p.recall for p in panel], "logloss": [p.logloss for p in panel], "tau": tau}
     facts |= {"cost": _cost(retriever), "ranker_calls": int(getattr(retriever, "ranker_calls", 0))}
+    facts["knowledge"] = knowledge(s, world, concatenate([burn_log, log]), retriever, ranker)
     if evaluator is not None:
         facts |= evaluate(s, world, retriever, ranker, evaluator)
     if task.with_references:

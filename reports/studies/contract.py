@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reports.arms import make_ranker, make_retriever, parse
@@ -9,6 +11,8 @@ from simulator.blame import blamed
 from simulator.plugins import RANKERS, RETRIEVERS, make, nearest, registered
 from simulator.testing import Check, check_ranker, check_retriever
 from simulator.world import WorldConfig, build
+
+TIME = re.compile(r" at time \d+")
 
 
 def check_name(name: str) -> list[Check]:
@@ -40,6 +44,18 @@ def check_name(name: str) -> list[Check]:
     if hasattr(made, "rank"):
         return _ranker(f"random@{name}", name)
     raise ValueError(f"name == '{name}', must make a thing with `retrieve` or `rank`, got {type(made).__name__}")
+
+
+def told(checks: Sequence[Check]) -> Iterator[str]:
+    """A line for each clause; clauses that are broken by the same fault, whenever it showed, share one."""
+    groups: dict[tuple[bool, str], list[Check]] = {}
+    for check in checks:
+        fault = check.name if check.passed else TIME.sub("", check.detail)
+        groups.setdefault((check.passed, fault), []).append(check)
+    for (passed, _), (first, *others) in groups.items():
+        line = f"{'passed' if passed else 'FAILED'}  {first.name}{': ' if first.detail else ''}{first.detail}"
+        more = f" ({len(others)} more for the same reason: {', '.join(one.name for one in others)})"
+        yield line + (more if others else "")
 
 
 def _retriever(spelling: str, name: str) -> list[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from reports.studies.ceilings import beyond
 from reports.verdict import Light
 
 Facts = Mapping[str, Any]
@@ -36,6 +37,7 @@ def lights(
     found = [*nothing, *([] if a_a is None else [same_twice(a_a)])]
     for arm in dict.fromkeys((control, treatment)):
         found += [flat(arm, learned[arm], arm == control), *seam(arm, learned[arm])]
+        found += beyond(arm, arms["control" if arm == control else "treatment"])
     return [*found, budgets(arms)]
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.blame import ContractError, blamed
+from simulator.keyed_random import subseed
+from simulator.testing.elsewhere import elsewhere
 from simulator.testing.stage import FlippedQueue, stage_of
 from simulator.testing.watched import Note, Watched
 
@@ -34,6 +36,8 @@ class Bench:
     def __init__(self, factory: Callable[..., Any], seed: int, name: str | None, watch: type[Watched]) -> None:
         self.factory = factory
         self.seed = seed
+        # Never the world's own: whoever has that can build the world.
+        self.own_seed = subseed(seed, "plug-in of the contract check")
         self.watch = watch
         # A copy: a plug-in that writes to what it is handed spoils its own stage only.
         self.stage = copy.deepcopy(stage_of(seed))
@@ -44,13 +48,13 @@ class Bench:
     def make(self) -> Any:
         """A fresh watched plug-in (typed Any: the clauses know which of the two they ask)."""
         with blamed(f"{self.name} at time 0: its factory"):
-            inner = self.factory(self.stage.world.catalog, self.seed)
+            inner = self.factory(self.stage.world.catalog, self.own_seed)
         if not self.named:
             self.name, self.named = type(inner).__name__, True
         return self.watch(self.name, inner, self.stage)
 
-    def day(self, *, flipped: bool = False) -> list[Note]:
-        """All that a fresh plug-in serves in one day of the market."""
+    def life(self, *, flipped: bool = False) -> Any:
+        """A fresh plug-in after one day of the market: ``notes`` of all that it served, and the market's ``log``."""
         plugin = self.make()
         market = plugin.market()
         if flipped:
@@ -58,23 +62,34 @@ class Bench:
         try:
             # The log holds hidden vectors in half precision; those that do not fit are the `probabilities` clause's.
             with np.errstate(over="ignore"):
-                market.run_day(0)
+                plugin.log = market.run_day(0).log
         except ContractError:
             raise
         except ValueError as error:
             plugin.broken(f"the market stopped: {error}")
-        notes: list[Note] = plugin.notes
+        return plugin
+
+    def day(self, *, flipped: bool = False) -> list[Note]:
+        """All that a fresh plug-in serves in one day of the market."""
+        notes: list[Note] = self.life(flipped=flipped).notes
         return notes
 
     @cached_property
+    def first_life(self) -> Any:
+        """A plug-in that lived one day."""
+        return self.life()
+
+    @cached_property
     def first_day(self) -> list[Note]:
-        """What one plug-in served in one day."""
-        return self.day()
+        """What it served."""
+        notes: list[Note] = self.first_life.notes
+        return notes
 
     @cached_property
     def second_day(self) -> list[Note]:
-        """What another one served, of the same seed."""
-        return self.day()
+        """What another one served, of the same seed, at another time of the clock and among other random states."""
+        with elsewhere():
+            return self.day()
 
     def trained(self) -> Any:
         """A fresh plug-in that has learned and published the stage's log."""

@@ -45,6 +45,22 @@ def pads(bench: Bench) -> str:
     return ""
 
 
+def full(bench: Bench) -> str:
+    """As many candidates as are asked for, wherever as many ads may compete."""
+    plugin = bench.trained()
+    A = bench.stage.world.catalog.ads.rows
+    for step, k in ((1, 1), (1, K), (2, K), (3, K), (1, A)):
+        eligible = len(range(0, A, step))
+        n = (plugin.legal(bench.stage.only(range(0, A, step)), k).ad != PAD).sum(axis=1)
+        few = n < min(k, eligible)
+        if few.any():
+            plugin.broken(
+                f"candidates.ad has {n.min()} ads in the worst of {few.sum()} requests, must have {min(k, eligible)} "
+                f"when K == {k} and {eligible} may compete"
+            )
+    return ""
+
+
 def few_eligible(bench: Bench) -> str:
     """With K above the number of eligible ads each request gets all of them."""
     plugin = bench.trained()
@@ -88,6 +104,7 @@ OWN = {
     "shapes": shapes,
     "legality": legality,
     "pads": pads,
+    "full": full,
     "few eligible": few_eligible,
     "none eligible": none_eligible,
     "scores": scores,

@@ -40,9 +40,13 @@ assert FLIP_AT + MARKET.cascade.sync < DAY, "the flipped labels must be publishe
 Arrays = tuple[npt.NDArray[Any], ...]
 
 
+TINY = WorldConfig(users=200, ads=60, advertisers=12, base_logit=-1.5, budget_clicks=60.0)
+"""Clicks frequent enough to learn from, budgets that seldom bind."""
+
+
 def tiny_world(seed: int = 0) -> World:
-    """200 users, 60 ads, 3 days; clicks frequent enough to learn from, budgets that seldom bind."""
-    return build(WorldConfig(users=200, ads=60, advertisers=12, base_logit=-1.5, budget_clicks=60.0), seed, 3)
+    """200 users, 60 ads, 3 days."""
+    return build(TINY, seed, 3)
 
 
 class StandIn:
@@ -83,6 +87,17 @@ class Stage:
         """The log in two halves, in event order."""
         half = len(self.log) // 2
         return self.log[:half], self.log[half:]
+
+    def everybody(self) -> Requests:
+        """A request of each user, all at the time of the probe's first."""
+        U, C = self.world.catalog.users.rows, self.probe.context.shape[1]
+        return Requests(
+            id=np.arange(U),
+            user=np.arange(U, dtype=np.int32),
+            time=np.full(U, self.probe.time[0]),
+            context=np.resize(self.probe.context, (U, C)),
+            arm=np.zeros(U, dtype=np.int8),
+        )
 
     def only(self, ads: Sequence[int]) -> Offers:
         """Offers in which just ``ads`` may compete; the others bid more, to tempt."""

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.guard import Guard
 from simulator.marketplace import Marketplace
 from simulator.records import Candidates, Floats, Impressions, Keys, Offers, Ranked, Requests
-from simulator.retrieval import RandomRetriever, check_legal
+from simulator.retrieval import RandomRetriever, check_legal, top_k
 from simulator.testing.stage import MARKET, ROWS, Arrays, K, Stage, StandIn
 
 
@@ -30,6 +30,7 @@ class Watched(Guard, ABC):
         super().__init__(name, inner)
         self.stage = stage
         self.notes: list[Note] = []
+        self.log: Impressions | None = None
 
     def update(self, impressions: Impressions) -> None:
         """Let it learn, and write down what it serves then."""
@@ -64,6 +65,10 @@ class Watched(Guard, ABC):
         """What it serves to the probe right now."""
 
     @abstractmethod
+    def best(self, requests: Requests) -> Keys:
+        """The ``K`` ads that it thinks most likely to be clicked, all bids being equal, int32 [R, K]."""
+
+    @abstractmethod
     def asked(self, requests: Requests, offers: Offers) -> None:
         """Ask it what a market asks."""
 
@@ -94,6 +99,11 @@ class WatchedRetriever(Watched):
         """Candidates and their logits."""
         self.score(requests, np.maximum(self.retrieve(requests, offers, K).ad, 0))
 
+    def best(self, requests: Requests) -> Keys:
+        """Its candidates."""
+        A = self.stage.world.catalog.ads.rows
+        return self.candidates(requests, Offers(eligible=np.ones(A, dtype=bool), bid=np.ones(A)), K).ad
+
     def legal(self, offers: Offers, k: int = K) -> Candidates:
         """Candidates of the probe, or a broken contract."""
         found = self.retrieve(self.probe(), offers, k)
@@ -121,6 +131,12 @@ class WatchedRanker(Watched):
         """Predictions of everything."""
         ranked = self.predictions(self.probe(), self.everything())
         return ranked.pctr.copy(), ranked.hidden.copy()
+
+    def best(self, requests: Requests) -> Keys:
+        """Those of highest prediction."""
+        A = self.stage.world.catalog.ads.rows
+        everything = np.tile(np.arange(A, dtype=np.int32), (len(requests), 1))
+        return top_k(self.predictions(requests, everything).pctr, K).astype(np.int32)
 
     def asked(self, requests: Requests, offers: Offers) -> None:
         """Predictions."""

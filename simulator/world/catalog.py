@@ -25,11 +25,18 @@ from simulator.world.demand import Demand, campaigns_of, eligible_at
 from simulator.world.truth import Truth
 
 
+def projection(seed: int, purpose: str) -> npt.NDArray[np.float64]:
+    """float64 [k, DENSE], what the dense features of ``purpose`` show of a latent vector."""
+    plane = normals(seed, f"{purpose} projection", np.arange(LATENT)[:, None], np.arange(DENSE))
+    return np.asarray(plane / np.sqrt(LATENT))
+
+
 def _projected(c: WorldConfig, seed: int, purpose: str, latent: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Unit-variance random projections of a latent matrix [n, k] plus noise -> [n, DENSE]."""
     n = np.arange(latent.shape[0])[:, None]
-    plane = normals(seed, f"{purpose} projection", np.arange(LATENT)[:, None], np.arange(DENSE)) / np.sqrt(LATENT)
-    return np.asarray(latent @ plane + c.feature_noise * normals(seed, f"{purpose} noise", n, np.arange(DENSE)))
+    return np.asarray(
+        latent @ projection(seed, purpose) + c.feature_noise * normals(seed, f"{purpose} noise", n, np.arange(DENSE))
+    )
 
 
 def _with_missing(c: WorldConfig, seed: int, purpose: str, codes: npt.NDArray[Any], size: int) -> Keys:

@@ -15,6 +15,9 @@ from simulator.world.buying import Buying, buying_of
 from simulator.world.config import HOURS, LATENT, WorldConfig
 from simulator.world.demand import ad_categories
 
+OWN_INTEREST, OWN_CONTENT = 0.7, 0.6
+"""Variance, of 1, that a user's interest has beyond her segment's, and an ad's content beyond its category's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
@@ -110,27 +113,42 @@ def arrivals(c: WorldConfig, seed: int, days: int) -> npt.NDArray[np.int64]:
     return np.where(late, uniforms(seed, "user arrival", U) * days * DAY, 0).astype(np.int64)
 
 
+def interest_of_segments(c: WorldConfig, seed: int) -> npt.NDArray[np.float64]:
+    """float64 [G, k], what the users of a segment share of their latent interest."""
+    G, k = np.arange(c.segments), np.arange(LATENT)
+    return np.asarray(np.sqrt(0.3) * normals(seed, "segment mean", G[:, None], k))
+
+
+def content_of_categories(c: WorldConfig, seed: int) -> npt.NDArray[np.float64]:
+    """float64 [C, k], what the ads of a category share of their latent content."""
+    C, k = np.arange(c.categories), np.arange(LATENT)
+    return np.asarray(np.sqrt(0.4) * normals(seed, "category mean", C[:, None], k))
+
+
+def sensitivity_sd(c: WorldConfig) -> float:
+    """Of the users' price sensitivity."""
+    return float(c.interaction_sd * np.sqrt(1 - c.low_rank_share) * np.sqrt(0.3))
+
+
 def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:
     """The truth of a seed over ``days`` days."""
     U, A = np.arange(c.users), np.arange(c.ads)
     k = np.arange(LATENT)
     segment = integers(seed, "segment", c.segments, U).astype(np.int32)
     category = ad_categories(c, seed)
-    segment_mean = normals(seed, "segment mean", np.arange(c.segments)[:, None], k)
-    category_mean = normals(seed, "category mean", np.arange(c.categories)[:, None], k)
-    mean = np.sqrt(0.3) * segment_mean[segment]
-    phi = np.sqrt(0.4) * category_mean[category] + np.sqrt(0.6) * normals(seed, "phi", A[:, None], k)
+    mean = interest_of_segments(c, seed)[segment]
+    phi = content_of_categories(c, seed)[category] + np.sqrt(OWN_CONTENT) * normals(seed, "phi", A[:, None], k)
 
     # Ornstein-Uhlenbeck steps around the segment's mean, a step a day; its stationary law is the law of day 0.
     rho = 0.5 ** (1 / c.drift_half_life) if c.drift_half_life else 1.0
     theta = np.empty((days, c.users, LATENT), dtype=np.float32)
     popularity = np.zeros((days, c.categories), dtype=np.float32)
-    own = np.sqrt(0.7) * normals(seed, "theta", U[:, None], k)
+    own = np.sqrt(OWN_INTEREST) * normals(seed, "theta", U[:, None], k)
     slow = 0.5 ** (1 / (3 * c.drift_half_life)) if c.drift_half_life else 1.0
     trend = c.category_drift_sd * normals(seed, "category popularity", np.arange(c.categories))
     for day in range(days):
         if day and c.drift_half_life:
-            own = rho * own + np.sqrt(0.7 * (1 - rho**2)) * normals(seed, "theta step", day, U[:, None], k)
+            own = rho * own + np.sqrt(OWN_INTEREST * (1 - rho**2)) * normals(seed, "theta step", day, U[:, None], k)
             step = normals(seed, "category step", day, np.arange(c.categories))
             trend = slow * trend + c.category_drift_sd * np.sqrt(1 - slow**2) * step
         theta[day] = mean + own
@@ -138,7 +156,7 @@ def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:
 
     low = c.interaction_sd * np.sqrt(c.low_rank_share)
     high = c.interaction_sd * np.sqrt(1 - c.low_rank_share)
-    cross_sd, hour_sd, price_sd = high * np.sqrt([0.5, 0.2, 0.3])
+    cross_sd, hour_sd = high * np.sqrt([0.5, 0.2])
     G, C, hours = np.arange(c.segments)[:, None], np.arange(c.categories), np.arange(HOURS)[:, None]
     bot = uniforms(seed, "is a bot", U) < c.bots if c.bots else None
     activity = np.exp(c.activity_sd * normals(seed, "activity", U))
@@ -154,7 +172,7 @@ def truth_of(c: WorldConfig, seed: int, days: int) -> Truth:
         hour_cross=(hour_sd * normals(seed, "hour cross", hours, C)).astype(np.float32),
         popularity=popularity,
         price=price,
-        sensitivity=(price_sd * normals(seed, "sensitivity", U)).astype(np.float32),
+        sensitivity=(sensitivity_sd(c) * normals(seed, "sensitivity", U)).astype(np.float32),
         base=c.base_logit,
         gamma=float(low / np.sqrt(LATENT)),
         activity=activity if bot is None else np.where(bot, c.bot_activity * activity, activity),

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from datetime import datetime
+from time import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from reports.arms import make_retriever, parse, takes_extras
+from reports.studies.contract import told
 from simulator.log import LabelQueue
+from simulator.marketplace import Marketplace
 from simulator.plugins import RANKERS, RETRIEVERS, make, registered
 from simulator.records import PAD, Candidates, Ranked
 from simulator.retrieval import PopularityRetriever
 from simulator.testing import Check, check_ranker, check_retriever
+from tests.contract import cheats
 
-BOTH = ["inputs", "determinism", "no peeking", "publication", "isolation", "snapshot"]
+BOTH = ["inputs", "determinism", "no peeking", "publication", "isolation", "snapshot", "knowledge"]
 ARMS = [*sorted(registered(RETRIEVERS)), "dssm+cs3"]
 
 
@@ -31,7 +36,7 @@ class TestTheRegisteredOnes:
         checks = check_retriever(lambda catalog, seed: make_retriever(spelling, catalog, seed, {}, {}), name=name)
         assert faults(checks) == {}
         names = [check.name for check in checks]
-        first = ["verbs", "shapes", "legality", "pads", "few eligible", "none eligible", "scores"]
+        first = ["verbs", "shapes", "legality", "pads", "full", "few eligible", "none eligible", "scores"]
         assert names == first + BOTH
         said = {check.name: check.detail for check in checks if check.detail}
         learned = takes_extras(make(spelling.backbone, RETRIEVERS))
@@ -45,7 +50,7 @@ class TestTheRegisteredOnes:
         assert [check.name for check in checks] == ["verbs", "shapes", "probabilities", "pads", *BOTH]
         assert not any(check.detail for check in checks)
 
-    def test_the_seed_is_handed_on(self):
+    def test_one_seed_is_handed_on_and_it_is_not_the_worlds(self):
         seeds = []
 
         def factory(catalog, seed):
@@ -53,7 +58,8 @@ class TestTheRegisteredOnes:
             return PopularityRetriever(catalog, seed)
 
         assert faults(check_retriever(factory, seed=3)) == {}
-        assert set(seeds) == {3}
+        assert len(set(seeds)) == 1
+        assert set(seeds) != {3}
 
 
 def waiting_labels() -> np.ndarray:
@@ -243,6 +249,64 @@ class Nothing(PopularityRetriever):
         return None
 
 
+class OneShort(PopularityRetriever):
+    def retrieve(self, requests, offers, k):
+        few = k == 10 and offers.eligible.sum() > 10
+        return super().retrieve(requests, offers, k - 1 if few else k)
+
+
+class WritesCatalog(PopularityRetriever):
+    def __init__(self, catalog, seed):
+        super().__init__(catalog, seed)
+        catalog.price[:] = 0
+
+
+class WritesCodes(PopularityRetriever):
+    def __init__(self, catalog, seed):
+        super().__init__(catalog, seed)
+        catalog.users.codes["device"][:] = 0
+
+
+def tilted(model, by):
+    model._clicks = model._clicks * (1 + np.arange(model._clicks.size) * (by % 1000) / 1e6)
+
+
+class ByTheClock(PopularityRetriever):
+    def __init__(self, catalog, seed):
+        super().__init__(catalog, seed)
+        tilted(self, time() // 60)
+
+
+class ByTheDate(PopularityRetriever):
+    def __init__(self, catalog, seed):
+        super().__init__(catalog, seed)
+        tilted(self, datetime.now().toordinal())
+
+
+class ByGlobalState(PopularityRetriever):
+    def __init__(self, catalog, seed):
+        super().__init__(catalog, seed)
+        tilted(self, int(np.random.get_state()[1][0]) + 1)  # noqa: NPY002
+
+
+class Quits(PopularityRetriever):
+    def score(self, requests, ads):
+        if len(requests) > 1 and ads.shape[1] > 1:
+            sys.exit(3)
+        return super().score(requests, ads)
+
+
+class KeepsTheMarket(PopularityRetriever):
+    kept: Any = None
+
+    def update(self, impressions):
+        super().update(impressions)
+        frame: Any = sys._getframe(1)
+        while frame is not None and not isinstance(frame.f_locals.get("self"), Marketplace):
+            frame = frame.f_back
+        self.kept = frame and {"here": [frame.f_locals["self"]]}
+
+
 def caught(checks: list[Check], broken: type, root: str, others: set[str] | None, said: str) -> None:
     """The first fault is ``root`` and says so; the others are exactly ``others`` (None: whatever follows from it)."""
     found = faults(checks)
@@ -258,7 +322,7 @@ def by_name(value: Any) -> str:
     return value.__name__ if isinstance(value, type) else ""
 
 
-STOPPED = {"determinism", "no peeking"}
+STOPPED = {"determinism", "no peeking", "knowledge"}
 """The market refuses to go on with the plug-in: what needs a day of it fails too."""
 
 
@@ -268,9 +332,32 @@ STOPPED = {"determinism", "no peeking"}
         (NaNScores, "scores", set(), "score has 144 of 960 values not finite"),
         (NoOpinionAtFirst, "scores", set(), "must be all finite or always NaN"),
         (OtherLogits, "scores", set(), "differ by up to 0.1"),
-        (ServesAnyAd, "legality", {"pads", "few eligible", "none eligible", "scores"} | STOPPED, "must be eligible"),
-        (ServesTwice, "legality", {"pads", "few eligible", "scores"} | STOPPED, "must be once"),
-        (FiltersAfterSearch, "few eligible", set(), "must hold all eligible ads"),
+        (
+            ServesAnyAd,
+            "legality",
+            {"pads", "full", "few eligible", "none eligible", "scores"} | STOPPED,
+            "must be eligible",
+        ),
+        (ServesTwice, "legality", {"pads", "full", "few eligible", "scores"} | STOPPED, "must be once"),
+        (FiltersAfterSearch, "full", {"few eligible"}, "when K == 10 and 30 may compete"),
+        (
+            OneShort,
+            "full",
+            set(),
+            "has 9 ads in the worst of 16 requests, must have 10 when K == 10 and 60 may compete",
+        ),
+        (WritesCatalog, "inputs", None, "it changed catalog.price, must leave what it is handed as it is"),
+        (WritesCodes, "inputs", None, "it changed catalog.users.codes['device'], must leave"),
+        (ByTheClock, "determinism", {"no peeking"}, "two runs with one seed differ, where the wall clock is another,"),
+        (ByTheDate, "determinism", {"no peeking"}, "two runs with one seed differ, where the wall clock is another,"),
+        (ByGlobalState, "determinism", {"no peeking"}, "differ, where global random states are another,"),
+        (Quits, "shapes", None, "score raised SystemExit: 3 (test_contract.py:"),
+        (cheats.Rebuilds, "knowledge", set(), "it builds a world (cheats.py:"),
+        (cheats.Collects, "knowledge", set(), "it holds a Truth of the market's"),
+        (cheats.Climbs, "knowledge", set(), "it holds a Truth of the market's"),
+        (cheats.ClimbsLate, "knowledge", None, "it holds a Truth of the market's"),
+        (cheats.Copies, "knowledge", set(), "before it learned, it finds "),
+        (KeepsTheMarket, "knowledge", set(), "it holds a Marketplace of the market's"),
         (PadsFirst, "pads", set(), "must have its pads last"),
         (NeedsAnAd, "none eligible", set(), "ValueError: zero-size array"),
         (FlatScores, "shapes", None, "score is float32 [960], must be float32 [16, 60]"),
@@ -280,8 +367,8 @@ STOPPED = {"determinism", "no peeking"}
         (Thief, "no peeking", set(), "depends on labels that may be seen from the sync at 57600 on"),
         (Unsynced, "no peeking", {"publication"}, "what it serves after update depends on labels"),
         (Restless, "determinism", {"no peeking", "publication", "isolation"}, "asked twice"),
-        (UnseededStart, "determinism", {"no peeking"}, "two runs with seed 0 differ"),
-        (Shared, "determinism", {"no peeking", "isolation"}, "two runs with seed 0 differ"),
+        (UnseededStart, "determinism", {"no peeking"}, "two runs with one seed differ"),
+        (Shared, "determinism", {"no peeking", "isolation"}, "two runs with one seed differ"),
         (Nothing, "shapes", None, "retrieve returned a NoneType without 'ad', must be like Candidates"),
         (WritesBids, "inputs", set(), "it changed offers.bid, must leave what it is handed as it is"),
         (WritesLabels, "inputs", None, "it changed impressions.label"),
@@ -387,7 +474,8 @@ class SharedRates(Rates):
         (FlatHidden, "shapes", None, "must be float32 [16, 60, any]"),
         (UnsyncedRates, "no peeking", {"publication"}, "what it serves after update depends on labels"),
         (ThievingRates, "no peeking", set(), "depends on labels that may be seen from the sync at 57600 on"),
-        (SharedRates, "determinism", {"no peeking", "isolation"}, "two runs with seed 0 differ"),
+        (SharedRates, "determinism", {"no peeking", "isolation"}, "two runs with one seed differ"),
+        (cheats.RanksByTruth, "knowledge", set(), "it holds a Truth of the market's"),
     ],
     ids=by_name,
 )
@@ -440,6 +528,26 @@ class TestWhatAStrangersCodeRaises:
         found = faults(check_retriever(Narrow))
         assert "score raised TypeError" in found["shapes"]
         assert "testing.py" not in found["shapes"]
+
+    def test_a_fault_is_told_once_whatever_the_time_and_counts(self):
+        class Crashes(PopularityRetriever):
+            def retrieve(self, requests, offers, k):
+                raise KeyError("no such table")
+
+        checks = check_retriever(Crashes)
+        lines = list(told(checks))
+        broken = [line for line in lines if line.startswith("FAILED")]
+        assert len(broken) == 1
+        others = [check.name for check in checks if not check.passed][1:]
+        assert len(others) == 12
+        assert broken[0].startswith("FAILED  shapes: Crashes at time ")
+        assert broken[0].endswith(f" (12 more for the same reason: {', '.join(others)})")
+        assert lines[0] == "passed  verbs"
+
+    def test_faults_that_differ_are_told_apart(self):
+        checks = [Check("a", False, "x at time 3: one"), Check("b", False, "x at time 4: two"), Check("c", True, "")]
+        lines = ["FAILED  a: x at time 3: one", "FAILED  b: x at time 4: two", "passed  c"]
+        assert list(told(checks)) == lines
 
     def test_an_interrupt_is_no_fault_of_the_plug_in(self):
         class Interrupted(PopularityRetriever):
