@@ -50,7 +50,7 @@ def test_it_is_thirty_lines():
 def test_it_keeps_the_contract(cs3bench):
     code, out, err = cs3bench("check", ARM)
     assert (code, err) == (0, "")
-    assert out.endswith("13 passed, 0 failed\n")
+    assert out.endswith("15 passed, 0 failed\n")
 
 
 def test_it_runs_in_an_ab_test_and_its_lift_is_measured(cs3bench, tmp_path, monkeypatch):
