@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from reports.cli_resume import resumable
 from reports.cli_study import typed
 from reports.terminal import echo
 
@@ -34,6 +35,7 @@ from reports.terminal import echo
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/late-...]"
 )
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@resumable
 def late(
     sizes: tuple[int, ...],
     scenario: str,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from reports.cli_resume import resumable
 from reports.cli_study import numbers, typed, workers
 from reports.terminal import echo
 
@@ -24,6 +25,7 @@ from reports.terminal import echo
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/...]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. label_wait=3600.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@resumable
 def offline(
     data: str,
     path: Path,
@@ -69,6 +71,7 @@ def offline(
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory.  [default: runs/sweep-...]")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@resumable
 def sweep(
     dial: str,
     values: str | None,
@@ -114,6 +117,7 @@ def sweep(
 )
 @click.option("--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a field of the scenario.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@resumable
 def tune(
     data: str,
     path: Path | None,

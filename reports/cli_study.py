@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reports.cli_engine import with_engine
+from reports.cli_resume import resumable
 from reports.terminal import echo
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def study(scenario: str | None, *, worlds: int = 1) -> Callable[[Command], Comma
         if scenario is not None:
             named = "Name, or path of a TOML file."
             options.insert(0, click.option("--scenario", default=scenario, show_default=True, help=named))
-        command = with_engine(command)
+        command = resumable(with_engine(command))
         for option in reversed(options):
             command = option(command)
         return command

@@ -4,7 +4,7 @@
 - ``DIR/cells/W/NAME/``: one cell of one world, complete since it has its name.
 - ``DIR/work/W/NAME/``: what later cells need of it (weights, hidden vectors); removed when the run is finished.
 - ``DIR/seal.json``, and one in every cell: digests of the files; see :mod:`simulator.seal`.
-- ``DIR/results.json``: figures; byte-equal for equal manifests, whatever the number of workers.
+- ``DIR/results.json``: figures; byte-equal for equal identity, code, data and kernels, whatever the number of workers.
 - ``DIR/timing.json``: whatever a clock measured.
 - ``DIR/.lock``: there while a process works on the run; see :mod:`simulator.run_lock`.
 """
@@ -26,10 +26,13 @@ from typing import Any, Self
 from simulator.files import ASIDE, plain, read_json, refuse_links, unwritable, write_bytes, write_json
 from simulator.names import component
 from simulator.run_lock import LOCK, locked
+from simulator.same_run import allowed, refuse_other, same_question
 from simulator.seal import SEAL, check, check_file, seal, seal_run, whole
 
 SCHEMA = 2
 """Version of the run directory's layout."""
+COMPUTED = (SEAL, "results.json", "timing.json", "power.json", "cells", "work", "points", "levels", "scenarios")
+"""What a run computes, in the order in which it is removed; the rest is drawn from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +97,8 @@ class RunDirectory:
                 held.enter_context(locked(root))
             except OSError as error:
                 raise ValueError(f"{root}: {error.strerror or error}, choose another --out") from error
+            if allowed().fresh:
+                _clear(root, manifest)
             run = cls(root, manifest)
             if (root / SEAL).exists():
                 check_file(root / "manifest.json", f"remove {root}, or choose another --out")
@@ -198,6 +203,21 @@ def _refuse_foreign(root: Path) -> None:
         raise ValueError(f"{root}: not empty and not a run of ours, choose another --out")
 
 
+def _clear(root: Path, manifest: dict[str, Any]) -> None:
+    """Remove what was computed of a run; the manifest changes last, so that one who is killed here begins again."""
+    path = root / "manifest.json"
+    there = read_json(path) if path.exists() else {}
+    if there.get("schema") != SCHEMA or not same_question(there, manifest):
+        return
+    for name in COMPUTED:
+        gone = root / f"{ASIDE}{name}"
+        if (root / name).exists():
+            (root / name).replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        gone.unlink(missing_ok=True)
+    write_json(path, manifest | {"schema": SCHEMA})
+
+
 def digest(identity: dict[str, Any]) -> str:
     """Eight hex digits that name a run's identity."""
     return hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=4).hexdigest()
@@ -208,8 +228,7 @@ def _same_run(path: Path, manifest: dict[str, Any]) -> None:
     if there.get("schema") != SCHEMA:
         found = there.get("schema")
         raise ValueError(f"{path}: schema {found}, this version reads {SCHEMA}: run again with another --out")
-    if there.get("identity") != json.loads(json.dumps(manifest["identity"])):
-        raise ValueError(f"{path.parent}: holds another run ({there.get('command')}), choose another --out")
+    refuse_other(path.parent, there, manifest)
 
 
 __all__ = [

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from reports.cli import main
-from reports.studies import offline
 from simulator.datasets.door import read_log
 from simulator.experiment import read_json
 
@@ -36,7 +35,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "my_log", raising=False)
-    offline._read.cache_clear()  # a process reads a log once
     yield tmp_path
     sys.modules.pop("my_log", None)
 

@@ -138,7 +138,8 @@ def run_ab(
 def manifest_of(plan: Plan) -> dict[str, Any]:
     """What the run is: identity, and the rule of the verdict as fixed before the run."""
     seeds = worlds_of(plan.scenario)
-    return manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small, rule=rule())
+    arms = (plan.control, plan.treatment)
+    return manifest(plan.identity(), command=plan.command, seeds=seeds, arms=arms, small=plan.small, rule=rule())
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ def run_arena(
     check(plan.scenario)
     check_worlds(plan.scenario, seeds)
     root = out or plan.default_out()
-    written = manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)
+    written = manifest(plan.identity(), command=plan.command, seeds=seeds, arms=plan.arms, small=plan.small)
     with RunDirectory.alone(root, written) as run:
         cells = cells_of(plan)
         compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet, engine=engine)

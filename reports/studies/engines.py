@@ -7,11 +7,12 @@ not depend on where it was computed; a worker that dies takes its cell with it, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from reports.studies.schedulers import answering, distributed
@@ -51,11 +52,14 @@ class Dask:
             ValueError: one line, if there is no scheduler, no worker, or a worker that would change the numbers; if
                 workers keep dying on one cell, or the scheduler is lost.
         """
+        from reports.studies import sources
+        from reports.studies.kernels import agree, kernels
         from reports.studies.manifests import made_by
 
         self.ready()
-        given = (str((root / "manifest.json").absolute()), made_by())
+        given = (str((root / "manifest.json").absolute()), made_by(), sources.known)
         with self._client() as client:
+            agree(root, list(client.run(kernels, on_error="ignore").values()))
             pool = client.get_executor(pure=False)
             try:
                 yield lambda compute, *arguments: pool.submit(on_worker, compute, arguments, *given)
@@ -99,18 +103,28 @@ class Dask:
         return ValueError(f"--address {self.address}: lost the scheduler; the same command resumes the run")
 
 
-def on_worker(compute: Callable[..., Any], arguments: tuple[Any, ...], manifest: str, made: dict[str, Any]) -> Any:
-    """Compute one cell on a worker, if it has the run's directory and code.
+def on_worker(
+    compute: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    manifest: str,
+    made: dict[str, Any],
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
+    """Compute one cell on a worker, if it has the run's directory, code and kernels.
 
     Raises:
         ValueError: one line, if it has not.
     """
-    from reports.studies.manifests import made_by
+    from reports.studies.kernels import refuse_untold
+    from reports.studies.manifests import made_by, refuse_changed
+    from simulator.experiment import read_json
 
     if not Path(manifest).exists():
         raise ValueError(f"{manifest}: not there for the dask workers, --out must be on a file system that all share")
     if made_by() != made:
         raise ValueError(f"a dask worker has {made_by()}, must have {made}")
+    refuse_changed(Path(manifest).parent, known)
+    refuse_untold(read_json(Path(manifest)))
     # Threads of one process would set each other's number of threads.
     with _one_cell:
         return compute(*arguments)

@@ -134,7 +134,8 @@ def run_lab(
     begin = time.perf_counter()
     check(plan)
     root = out or plan.default_out()
-    written = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, small=plan.small)
+    arms = (*plan.interference, *plan.contamination)
+    written = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, arms=arms, small=plan.small)
     with RunDirectory.alone(root, written) as run:
         tasks = tasks_of(plan, root.absolute())
         missing = run.missing(tasks)

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import Field
 
 from reports.arms import WIDTH
+from reports.studies.kernels import agree, kernels
 from reports.studies.late_items import LATE, SINGLE, Side, eligible_bids, of_size, structure, trained
 from reports.studies.late_ways import FACET_WAYS, VECTOR_WAYS, Way, measured
 from reports.studies.manifests import made_by, manifest
@@ -66,7 +67,9 @@ class LateConfig(Section):
 
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run. Sizes are cells of it: a further one may be added to a finished run."""
-        return {"kind": "late", "config": self.model_dump(mode="json", exclude={"ads"}), **made_by()}
+        scenario = load(self.scenario, small=self.small).model_dump(mode="json")
+        config = self.model_dump(mode="json", exclude={"ads"})
+        return {"kind": "late", "config": config, "scenario": scenario, **made_by()}
 
     def default_out(self) -> Path:
         """``runs/late-DIGEST``: the same command resumes the same directory."""
@@ -95,6 +98,9 @@ def run(config: LateConfig, out: Path, *, quiet: bool = False, command: str = ""
     fits(4 * WIDTH * max(config.ads), f"ads == {max(config.ads)}")
     with RunDirectory.alone(out, manifest(config.identity(), command=command, seeds=[config.seed])) as directory:
         directory.tidy()
+        sizes_asked = [_cell(config, kind, ads) for kind in KINDS for ads in config.ads]
+        if not all(directory.done(cell) for cell in sizes_asked):
+            agree(out, [kernels()])
         with one_thread():
             sides = _trained(config, directory)
             sizes = sorted({len(sides[LATE].items), *config.ads})

@@ -122,7 +122,8 @@ def run(
     feasible.check(config.shortened)
     feasible.check_worlds(config.shortened, [config.seed])
     identity = {"kind": "market-tune", "config": config.model_dump(mode="json"), **made_by()}
-    with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed])) as directory:
+    written = manifest(identity, command=command, seeds=[config.seed], arms=config.models)
+    with RunDirectory.alone(out, written) as directory:
         log = Cell(world=config.seed, name=LOG)
         every = [log, *(Cell(world=config.seed, name=model) for model in config.models)]
         missing = directory.missing(every)

@@ -13,7 +13,6 @@ cells that it finds. Results are the same for any number of workers.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from pydantic import Field
 
 from reports import arms
 from reports.studies.log_fields import LabelWait, Seeds, Sync, check_learned
+from reports.studies.log_files import ReadLog, read_once, refuse_changed
 from reports.studies.manifests import made_by, manifest
 from reports.studies.offline_models import (
     check_scores,
@@ -52,7 +52,6 @@ from reports.studies.replay import OnStep, Probe, replay_ranker, replay_retrieve
 from reports.studies.states import fitting, load_array, load_arrays
 from reports.studies.workers import Progress, compute_all, one_thread
 from simulator.config import Section
-from simulator.datasets.door import read_log
 from simulator.datasets.log import RealLog
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.files import DamagedError
@@ -147,7 +146,8 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
         raise ValueError(f"jobs == {jobs}, must be at least 1")
     models, data = checked(config)
     identity = identity_of(config, data)
-    with RunDirectory.alone(out, manifest(identity, command=command, seeds=config.seeds)) as run:
+    made: dict[str, Any] = {"arms": models, "reader": config.data, "data": read_with_files(config).told()}
+    with RunDirectory.alone(out, manifest(identity, command=command, seeds=config.seeds, **made)) as run:
         cells = [Cell(world=seed, name=model) for seed in config.seeds for model in models]
         _compute_missing(
             config, run, identity, cells, sum(1 for _ in steps(data.impressions, config.sync)), jobs, quiet
@@ -198,13 +198,12 @@ def read(config: OfflineConfig) -> RealLog:
     Raises:
         ValueError: for an unknown reader, or a log that cannot be read.
     """
-    return _read(config.data, config.path, config.label_wait)
+    return read_with_files(config).log
 
 
-@functools.lru_cache(maxsize=1)
-def _read(name: str, path: str, label_wait: int) -> RealLog:
-    """A process reads the log once for all its cells."""
-    return read_log(name, path, label_wait=label_wait)
+def read_with_files(config: OfflineConfig) -> ReadLog:
+    """The same, with the files that it came from; a process reads it once for all its cells."""
+    return read_once(config.data, config.path, config.label_wait)
 
 
 def identity_of(config: OfflineConfig, data: RealLog) -> dict[str, Any]:
@@ -269,6 +268,7 @@ def compute(task: Task, cells: int) -> None:
     progress = Progress(Path(task.root), cells, task.index)
     progress.reset()
     run = RunDirectory(Path(task.root), {"identity": task.identity})
+    refuse_changed(read_with_files(task.config), run.root)
     with one_thread():
         replayed = _ranker if task.cell.name.startswith("@") else _arm
         found = replayed(task, run, progress.tick)

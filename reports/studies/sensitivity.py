@@ -128,7 +128,8 @@ def run_sensitivity(
     """
     levels = check(plan)
     root = out or plan.default_out()
-    made = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, small=plan.small)
+    arms = (plan.control, plan.treatment)
+    made = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, arms=arms, small=plan.small)
     with RunDirectory.alone(root, made):
         found = [
             _level(plan, scenario, root / "levels" / f"{level:g}", jobs, quiet, engine)
@@ -146,7 +147,8 @@ def _level(plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool, e
     identity = {"kind": "level", "arms": [plan.control, plan.treatment], "config": scenario.model_dump(mode="json")}
     identity |= made_by()
     root.parent.mkdir(parents=True, exist_ok=True)
-    with RunDirectory.alone(root, manifest(identity, command=plan.command, seeds=seeds)) as run:
+    written = manifest(identity, command=plan.command, seeds=seeds, arms=(plan.control, plan.treatment))
+    with RunDirectory.alone(root, written) as run:
         arms = {arm: [Cell(world=w, name=arm, days=days) for w in seeds] for arm in (plan.control, plan.treatment)}
         cells = [*(Cell(world=w, name=BURN_IN) for w in seeds), *(cell for mine in arms.values() for cell in mine)]
         tasks = {

@@ -19,8 +19,9 @@ from pydantic import AfterValidator, Field
 from reports import arms, metrics
 from reports.arm_settings import check_settings
 from reports.studies.log_fields import LabelWait, Seed, Sync, check_both_classes, check_learned, once
+from reports.studies.log_files import refuse_changed
 from reports.studies.manifests import made_by, manifest
-from reports.studies.offline import OfflineConfig, read
+from reports.studies.offline import OfflineConfig, read, read_with_files
 from reports.studies.replay import DivergedError, replay_ranker, replay_retriever, steps
 from reports.studies.search import Found, Point, Space, search
 from reports.studies.states import load_arrays
@@ -127,7 +128,12 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
     """
     check(config)
     identity = {"kind": "tune", "config": config.model_dump(mode="json", exclude={"path"}), **made_by()}
-    with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed])) as run:
+    made: dict[str, Any] = {
+        "arms": config.models,
+        "reader": config.data,
+        "data": read_with_files(config.offline()).told(),
+    }
+    with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed], **made)) as run:
         cells = [Cell(world=config.seed, name=model) for model in config.models]
         periods = sum(1 for _ in steps(fit_rows(config)[0], config.sync))
         traded = [replace(cell, variant=TRADED) for cell in cells]
@@ -221,6 +227,7 @@ def compute(task: Task, cells: int) -> None:
     progress = Progress(Path(task.root), cells, task.index)
     progress.reset()
     run = RunDirectory(Path(task.root), {"identity": task.identity})
+    refuse_changed(read_with_files(task.config.offline()), run.root)
     space = space_of(task.cell.name)
     points = Path(task.root) / "points" / replace(task.cell, variant="").path
     points.mkdir(parents=True, exist_ok=True)

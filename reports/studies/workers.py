@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from reports.studies import sources
 from reports.studies.engines import Dask
+from reports.studies.kernels import agree, kernels
 from simulator.experiment import Cell, RunDirectory, write_bytes
 
 PROGRESS = "progress.bin"
@@ -114,26 +116,38 @@ def compute_all(
     if not calls:
         return
     run.tidy()
+    if engine is None:
+        agree(run.root, [kernels()])
     try:
         with _drawn(Progress(run.root, cells, fresh=True), ticks, label, quiet):
             if engine is not None:
                 with engine.submitting(run.root) as submit:
                     _side_by_side(dict(calls), compute, split, submit)
             elif jobs == 1:
-                _one_by_one(calls, compute, split)
+                _one_by_one(run, calls, compute, split)
             else:
                 _with_fresh_workers(run, dict(calls), compute, split, jobs)
     finally:
         (run.root / PROGRESS).unlink(missing_ok=True)
 
 
-def _one_by_one(calls: Mapping[Cell, tuple[Any, ...]], compute: Callable[..., Any], split: Split) -> None:
+def as_told(compute: Callable[..., Any], arguments: tuple[Any, ...], root: str, known: Mapping[str, str]) -> Any:
+    """Compute a cell, unless the code that makes it was edited since the run began."""
+    from reports.studies.manifests import refuse_changed
+
+    refuse_changed(Path(root), known)
+    return compute(*arguments)
+
+
+def _one_by_one(
+    run: RunDirectory, calls: Mapping[Cell, tuple[Any, ...]], compute: Callable[..., Any], split: Split
+) -> None:
     missing = list(calls)
     ready, blocked = split(missing, missing)
     while ready:
         cell = ready.pop(0)
         with _enough_memory(cell):
-            compute(*calls[cell])
+            as_told(compute, calls[cell], str(run.root), {})
         missing.remove(cell)
         fresh, blocked = split(blocked, missing)
         ready += fresh
@@ -171,7 +185,7 @@ def _with_fresh_workers(
 
                 def submit(compute: Callable[..., Any], *given: Any) -> Future[Any]:
                     with _deaf():
-                        return pool.submit(compute, *given)
+                        return pool.submit(as_told, compute, given, str(run.root), sources.known)
 
                 _side_by_side(missing, compute, split, submit)
         except BrokenProcessPool:

@@ -1,0 +1,81 @@
+"""A run that resumes knows what it was made of: a model edited in between never gives the old numbers again."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import pytest
+
+import reports.cli_ab
+from reports.cli import main
+from reports.studies import kernels
+from simulator.experiment import Cell, read_json
+from tests.reports.studies.tiny import arguments
+
+MODEL = """from parts import choose
+def make(catalog, seed):
+    return choose(catalog, seed)
+"""
+PARTS = "from simulator.retrieval import popularity_retriever as choose\n"
+
+
+@pytest.fixture
+def ab(tmp_path, monkeypatch, capsys):
+    """``cs3bench ab`` of a model of two files against random, as a process of its own would run it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    # The pictures take longer than the markets.
+    monkeypatch.setattr(reports.cli_ab, "draw", lambda root, tables: root)
+    (tmp_path / "my_model.py").write_text(MODEL, encoding="utf-8")
+    (tmp_path / "parts.py").write_text(PARTS, encoding="utf-8")
+    typed = ["--control", "random", "--treatment", "my_model:make", "--worlds", "1", "--jobs", "1"]
+
+    def run(*options):
+        for name in ("my_model", "parts"):
+            sys.modules.pop(name, None)
+        sys.path_importer_cache.clear()
+        monkeypatch.setattr(sys, "argv", ["cs3bench", *arguments(tmp_path / "run", *typed), *options])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        return code, capsys.readouterr().err
+
+    yield run
+    for name in ("my_model", "parts"):
+        sys.modules.pop(name, None)
+
+
+def lift(root):
+    return read_json(root / "results.json")["metrics"]["revenue"]["rel_effect"]
+
+
+def test_an_edited_model_is_refused_by_name_and_made_anew_when_asked(ab, tmp_path):
+    assert ab() == (0, "")
+    assert lift(tmp_path / "run") > 0.1
+    (tmp_path / "parts.py").write_text(PARTS.replace("popularity", "random"), encoding="utf-8")
+    code, err = ab()
+    assert code == 2
+    assert err == (
+        f"cs3bench: error: {tmp_path / 'run'}: parts.py changed since it was made: "
+        "choose another --out, or make its cells anew with --fresh\n"
+    )
+    assert ab("--fresh") == (0, "")
+    assert lift(tmp_path / "run") == 0
+
+
+def test_other_kernels_go_on_only_when_asked_and_are_told(ab, tmp_path, monkeypatch):
+    assert ab() == (0, "")
+    here = kernels.kernels()
+    there = here | {"torch": "ANOTHER"}
+    monkeypatch.setattr("reports.studies.workers.kernels", lambda: there)
+    shutil.rmtree(tmp_path / "run" / "cells" / Cell(world=1, name="my_model:make", days=1).path)
+    code, err = ab()
+    assert code == 2
+    assert err.count("\n") == 1
+    assert kernels.spelled(here) in err
+    assert kernels.spelled(there) in err
+    assert ab("--other-kernels") == (0, "")
+    assert read_json(tmp_path / "run" / "manifest.json")["kernels"] == [here, there]
