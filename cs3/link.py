@@ -14,8 +14,8 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from typing import Any, NamedTuple, NoReturn, TypeVar
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from cs3.stores import StoreAwayError, StoreError
 
@@ -31,8 +31,8 @@ PASSING = {
 """Codes of states that pass, or that another server, which a new connection may reach, is not in."""
 CODES = {
     "AskError": "ASK",
-    "AuthenticationError": "NOAUTH",
     "BusyLoadingError": "LOADING",
+    "ClusterCrossSlotError": "CROSSSLOT",
     "ClusterDownError": "CLUSTERDOWN",
     "ExecAbortError": "EXECABORT",
     "MasterDownError": "MASTERDOWN",
@@ -44,6 +44,26 @@ CODES = {
 }
 """Codes by the client's classes, which older clients leave out of the error."""
 HINTS = dict.fromkeys(("MOVED", "ASK", "CROSSSLOT"), "; must be one server, not a node of a cluster")
+
+
+class Address(NamedTuple):
+    """A URL in parts.
+
+    Attributes:
+        shown: all but user, password and query.
+        query: from "?" on, without user and password; "" for none.
+        user: decoded.
+        password: decoded.
+    """
+
+    shown: str
+    query: str
+    user: str
+    password: str
+
+    def secrets(self) -> list[str]:
+        """What must not be shown: the password, as it is and as URLs have it."""
+        return [form for form in (self.password, quote(self.password, safe="")) if form]
 
 
 class Link:
@@ -65,12 +85,18 @@ class Link:
         try:
             import redis
             from redis.backoff import NoBackoff
+            from redis.credentials import UsernamePasswordCredentialProvider
             from redis.retry import Retry
         except ImportError as error:
             raise ImportError("redis is not installed, run: pip install 'cs3-bench[server]'") from error
-        self.url, self._secrets = _address(url)
+        address = _address(url)
+        self.url, self._secrets = address.shown, address.secrets()
         self.client: Any = redis.Redis.from_url(
-            url,
+            address.shown + address.query,
+            # By a provider, as the ``repr`` of some clients shows the password that they were given.
+            credential_provider=UsernamePasswordCredentialProvider(address.user, address.password)
+            if address.user or address.password
+            else None,
             socket_connect_timeout=timeout,
             socket_timeout=timeout,
             socket_read_size=1 << 18,
@@ -187,8 +213,8 @@ def _code(error: BaseException) -> str:
     return "" if code in (None, "ERR") else str(code)
 
 
-def _address(url: str) -> tuple[str, list[str]]:
-    """The URL without user, password and query, and the secrets that were in it.
+def _address(url: str) -> Address:
+    """The URL in parts.
 
     Raises:
         ValueError: for one that the client would not understand; it shows nothing that may be a part of a password.
@@ -212,9 +238,10 @@ def _address(url: str) -> tuple[str, list[str]]:
     for name in ("db", "health_check_interval", "max_connections"):
         if name in query and not query[name].isdecimal():
             raise ValueError(f"url query {name} == not a number, must be one")
-    secrets = [parts.password or "", unquote(parts.password or ""), query.get("password", "")]
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    return shown, sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+    user, password = query.pop("username", ""), query.pop("password", "")
+    shown = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    rest = f"?{urlencode(query)}" if query else ""
+    return Address(shown, rest, unquote(parts.username or "") or user, unquote(parts.password or "") or password)
 
 
 def _split(url: str) -> SplitResult | None:

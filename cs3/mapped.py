@@ -278,7 +278,7 @@ def _told(what: str) -> Iterator[None]:
         raise
     except OSError as error:
         said = error.strerror or str(error)
-    raise StoreError(f"{what} == not usable: {said}")
+    raise StoreError(f"{what} == not usable: {said}") from None
 
 
 def _header(rows: int, width: int, ranker: str) -> bytes:

@@ -7,9 +7,11 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from tests.cs3.fake_server import FakeServer, Reply
 
 BINARY = next((path for name in ("valkey-server", "redis-server") if (path := shutil.which(name))), None)
 
@@ -23,11 +25,14 @@ class Server:
             self.port = spare.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.folder = folder
+        self.socket = f"{folder}/s" if len(folder) < 90 else ""
+        """Of the machine, whose paths are short; "" where the folder's is not."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         assert BINARY is not None
         command = [BINARY, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder]
+        command += ["--unixsocket", self.socket] if self.socket else []
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         while True:
@@ -70,3 +75,18 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.start()
     yield server.url
     server.kill()
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[[Callable[[list[bytes], int], Reply]], FakeServer]]:
+    """Makes servers of canned replies."""
+    pytest.importorskip("redis", reason="the client is not installed: pip install 'cs3-bench[server]'")
+    made: list[FakeServer] = []
+
+    def make(says: Callable[[list[bytes], int], Reply]) -> FakeServer:
+        made.append(FakeServer(says))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

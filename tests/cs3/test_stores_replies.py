@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cs3 import ServerStores, StoreAwayError, StoreError, StoreMismatchError
-from tests.cs3.fake_server import FakeServer, healthy
+from tests.cs3.fake_server import healthy
 
 ROWS, WIDTH = 50, 4
 PASSING = [
@@ -45,20 +45,6 @@ def keys(*values):
 
 
 ONES = torch.ones(2, WIDTH)
-
-
-@pytest.fixture
-def fake():
-    pytest.importorskip("redis", reason="the client is not installed: pip install 'cs3-bench[server]'")
-    made = []
-
-    def make(says):
-        made.append(FakeServer(says))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def opened(url, arm="a", **settings):
@@ -299,6 +285,16 @@ def test_a_url_that_cannot_be_is_one_line_without_the_secret(url, says):
     assert caught.value.__cause__ is caught.value.__context__ is None
     assert "cret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_socket_of_this_machine(own_server):
+    ask = opened(own_server.url)._link.client.execute_command
+    ask("ACL", "SETUSER", "bob", "on", ">S3cr@t", "~*", "+@all")
+    with pytest.raises(StoreAwayError, match="server == 'unix:///nowhere/s', must answer: HGET cs3:a:t"):
+        opened("unix://bob:S3cr%40t@/nowhere/s?db=1")
+    if not own_server.socket:
+        pytest.skip("the path of the test's folder is too long for a socket")
+    opened(f"unix://bob:S3cr%40t@{own_server.socket}").put(keys(1), ONES[:1], 1)
 
 
 def test_urls_that_can_be(server_url):
