@@ -25,8 +25,8 @@ class FakeServer:
         try:
             while True:
                 connection, _ = self._socket.accept()
-                threading.Thread(target=self._serve, args=(connection, self.connections), daemon=True).start()
-                self.connections += 1
+                index, self.connections = self.connections, self.connections + 1
+                threading.Thread(target=self._serve, args=(connection, index), daemon=True).start()
         except OSError:
             return
 
