@@ -13,6 +13,7 @@ from reports.parts import TONES, Cell, Section, speller, table
 from reports.shell import inlined, template
 from reports.strokes import direction, draw_into, effect, write_aside
 from reports.study_page import markdown
+from simulator.files import filled
 
 Record = Mapping[str, Any]
 CAUTION = (
@@ -49,30 +50,34 @@ def write_comparison(comparison: Record, out: Path) -> Path:
         out: a directory of its own.
 
     Raises:
-        ValueError: one line, if the directory holds something else or cannot be written.
+        ValueError: one line naming the file, if the directory holds something else or cannot be written; nothing is
+            written then.
     """
     try:
         if out.exists() and any(out.iterdir()) and not (out / "comparison.json").exists():
             raise ValueError(f"{out}: not empty and not a comparison, choose another --out")
-        out.mkdir(parents=True, exist_ok=True)
-        write_aside(out / "comparison.json", (json.dumps(comparison, indent=1) + "\n").encode())
-        svgs = draw_into(out, drawable(comparison))
-        built = [_chosen(comparison), _all(comparison), _runs(comparison)]
-        write_aside(out / "tables.md", markdown(built).encode())
-        page = template("compare.html").render(
-            title=f"{_label(comparison)} in {len(comparison['runs'])} run{'s' * (len(comparison['runs']) > 1)}",
-            facts=[one["name"] for one in comparison["runs"]],
-            notes=comparison["notes"],
-            caution=CAUTION,
-            sections=built,
-            figures=inlined(built, svgs),
-            titled=True,
-        )
-        path = out / "index.html"
-        write_aside(path, page.encode())
     except OSError as error:
         raise ValueError(f"{out}: {error.strerror or error}, choose another --out") from error
-    return path
+    with filled(out) as aside:
+        _write(comparison, aside)
+    return out / "index.html"
+
+
+def _write(comparison: Record, out: Path) -> None:
+    write_aside(out / "comparison.json", (json.dumps(comparison, indent=1) + "\n").encode())
+    svgs = draw_into(out, drawable(comparison))
+    built = [_chosen(comparison), _all(comparison), _runs(comparison)]
+    write_aside(out / "tables.md", markdown(built).encode())
+    page = template("compare.html").render(
+        title=f"{_label(comparison)} in {len(comparison['runs'])} run{'s' * (len(comparison['runs']) > 1)}",
+        facts=[one["name"] for one in comparison["runs"]],
+        notes=comparison["notes"],
+        caution=CAUTION,
+        sections=built,
+        figures=inlined(built, svgs),
+        titled=True,
+    )
+    write_aside(out / "index.html", page.encode())
 
 
 def _label(comparison: Record) -> str:

@@ -169,7 +169,7 @@ def _told(g: Guardrail) -> str:
 
 
 def _signed(share: float) -> str:
-    return f"{100 * share:+.2f} %"
+    return "n/a" if math.isnan(share) else f"{100 * share:+.2f} %"
 
 
 def _percent(share: float) -> str:

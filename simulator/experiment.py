@@ -27,7 +27,7 @@ from simulator.files import ASIDE, plain, read_json, refuse_links, unwritable, w
 from simulator.names import component
 from simulator.run_lock import LOCK, locked
 from simulator.same_run import allowed, refuse_other, same_question
-from simulator.seal import SEAL, check, check_file, seal, seal_run, whole
+from simulator.seal import SEAL, check, check_file, listed, seal, seal_run, whole
 
 SCHEMA = 2
 """Version of the run directory's layout."""
@@ -101,7 +101,7 @@ class RunDirectory:
                 _clear(root, manifest)
             run = cls(root, manifest)
             if (root / SEAL).exists():
-                check_file(root / "manifest.json", f"remove {root}, or choose another --out")
+                _check_kept(root)
             else:
                 run.seal()
             yield run
@@ -216,6 +216,14 @@ def _clear(root: Path, manifest: dict[str, Any]) -> None:
         shutil.rmtree(gone, ignore_errors=True)
         gone.unlink(missing_ok=True)
     write_json(path, manifest | {"schema": SCHEMA})
+
+
+def _check_kept(root: Path) -> None:
+    """Hold those records against the seal that are not made again: what the run is, and what its clock measured."""
+    check_file(root / "manifest.json", f"remove {root}, or choose another --out")
+    clock = root / "timing.json"
+    if clock.exists() and clock.name in listed(root):
+        check_file(clock, f"remove {clock}, what it measured is lost")
 
 
 def digest(identity: dict[str, Any]) -> str:

@@ -84,7 +84,7 @@ def seam(arm: str, curves: Mapping[str, Any]) -> Iterator[Light]:
 def budgets(arms: Mapping[str, Sequence[Facts]]) -> Light:
     """A remark if much of the spend is on ads that ran out of money, or much is delivered unpaid."""
     days = [day for facts in arms.values() for f in facts for day in f["days"]]
-    spend = sum(d["revenue"] for d in days)
+    spend = sum(d["revenue"] for d in days) or 1.0  # where nothing is spent, no share of it is bound
     bound, unpaid = sum(d["bound_spend"] for d in days) / spend, sum(d["unpaid"] for d in days) / spend
     return Light(
         "Budgets",

@@ -278,7 +278,7 @@ def k_saved(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Fa
         return {"k": K, "equal_revenue_k": None, "lo": None, "hi": None, "text": text}
     c = curve(x[:, None])
     mean, lo, hi = (float(c[key][0]) for key in ("mean", "lo", "hi"))
-    interval = f"95 % t interval {lo:.1f} to {hi:.1f}, {x.size} worlds"
+    interval = f"95 % t interval {lo:.1f} to {hi:.1f}, {x.size} worlds" if x.size > 1 else "one world, no interval"
     text = f"The treatment earns the control's revenue at K = {K} with {mean:.1f} candidates ({interval})."
     return {"k": K, "equal_revenue_k": mean, "lo": lo, "hi": hi, "text": text}
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from reports import load_run
+from reports.kinds import KINDS
 from tests.reports.schema_doc import disagreements, keys_of, unknown_files
+
+NAN = re.compile(rb"(?<![A-Za-z.])nan(?![A-Za-z(])", re.IGNORECASE)
 
 
 def check_run(root: Path, kind: str, *tables: str) -> None:
@@ -36,3 +41,27 @@ def check_run(root: Path, kind: str, *tables: str) -> None:
         assert width > 0, name
         assert height > 0, name
     assert isinstance(run.verdict.text, str)
+    check_redrawn(root)
+
+
+def check_redrawn(root: Path) -> None:
+    """``report`` draws the same page again, or says why there is none; none of its files holds a NaN as text."""
+    run, kind = load_run(root), KINDS[load_run(root).kind]
+    before = pages(root)
+    if kind.page is None:
+        with pytest.raises(ValueError, match=f"kind == '{run.kind}', {kind.pageless}"):
+            run.draw()
+        return
+    page = run.draw()
+    assert page.is_file()
+    assert pages(root) == before, "byte for byte what the study itself had drawn"
+    assert not kind.tables or (root / kind.tables).is_file()
+    for path, content in before.items():
+        told = re.sub(rb"<script.*?</script>", b"", content, flags=re.DOTALL)
+        assert path.suffix == ".png" or not NAN.search(told), path
+
+
+def pages(root: Path) -> dict[Path, bytes]:
+    """Every file of a run's page."""
+    drawn = [*root.glob("index.html"), *root.glob("*.md"), *root.glob("figures/*")]
+    return {path: path.read_bytes() for path in drawn}

@@ -14,7 +14,7 @@ import pytest
 import reports
 from reports.cli import main
 from reports.studies.cells import Progress
-from tests.reports.studies.tiny import arguments, hear_ctrl_c
+from tests.reports.studies.tiny import arguments, hear_ctrl_c, start
 
 ORPHAN = """
 import sys, time
@@ -88,6 +88,27 @@ class TestWorker:
         assert gone(worker)
         assert "SpawnProcess" not in err
         assert err.count("Traceback") == 1, "the script's own; it has no one line to say"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_terminated_or_hung_up_it_ends_as_by_ctrl_c(tmp_path, number):
+    """One line, exit code 130, nothing half-written, no worker left."""
+    root = tmp_path / "run"
+    process = start(root, "--control", "random", "--treatment", "popularity", "--jobs", "2")
+    limit = time.monotonic() + 300
+    try:
+        while not any(root.glob("cells/*/.aside.*")) and not any(root.glob("cells/*/burn-in")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, out) == (130, "")
+    assert err.strip() == "cs3bench: interrupted; the same command resumes the run"
+    assert not [path for path in root.rglob("*") if "aside" in path.name or path.name in ("progress.bin", ".lock")]
 
 
 def test_an_interrupted_cell_vanishes_and_the_rest_stays(tmp_path, monkeypatch, capsys):
