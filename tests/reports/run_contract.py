@@ -54,9 +54,9 @@ def check_redrawn(root: Path) -> None:
         return
     page = run.draw()
     assert page.is_file()
-    assert pages(root) == before, "byte for byte what the study itself had drawn"
+    assert not before or pages(root) == before, "byte for byte what the study itself had drawn"
     assert not kind.tables or (root / kind.tables).is_file()
-    for path, content in before.items():
+    for path, content in pages(root).items():
         told = re.sub(rb"<script.*?</script>", b"", content, flags=re.DOTALL)
         assert path.suffix == ".png" or not NAN.search(told), path
 
