@@ -55,7 +55,7 @@ class PairedLift(NamedTuple):
     @property
     def why_no_interval(self) -> str:
         """Why there is no interval; "" where there is one."""
-        return _why_no_interval(self.p, self.n_worlds)
+        return _why_no_interval(self.rel_effect, self.p, self.n_worlds)
 
 
 class PairedDifference(NamedTuple):
@@ -84,7 +84,7 @@ class PairedDifference(NamedTuple):
     @property
     def why_no_interval(self) -> str:
         """Why there is no interval; "" where there is one."""
-        return _why_no_interval(self.p, self.n_worlds)
+        return _why_no_interval(self.effect, self.p, self.n_worlds)
 
 
 class LiftByPeriod(NamedTuple):
@@ -163,6 +163,15 @@ def paired_lift(control: npt.ArrayLike, treatment: npt.ArrayLike, level: float =
     mean, lo, hi, p = (float(x) for x in _t_test(d, size, level))
     rel, lo, hi = (float(np.expm1(x)) for x in (mean, lo, hi))
     return PairedLift(rel, lo, hi, p, d.size, np.expm1(d), _sign_flip(d), level)
+
+
+def lift_if_any(control: npt.ArrayLike, treatment: npt.ArrayLike, level: float = 0.95) -> PairedLift:
+    """``paired_lift``, NaN throughout where a value is 0: there is no lift over nothing."""
+    c, t = _worlds(control, treatment, ndim=1)
+    if np.minimum(c, t).min() > 0:
+        return paired_lift(c, t, level)
+    unknown = float("nan")
+    return PairedLift(unknown, unknown, unknown, unknown, c.size, np.full(c.size, unknown), unknown, level)
 
 
 def paired_difference(control: npt.ArrayLike, treatment: npt.ArrayLike, level: float = 0.95) -> PairedDifference:
@@ -412,9 +421,11 @@ def _t_test(d: Floats, size: Floats, level: float) -> tuple[Floats, Floats, Floa
     return mean, mean - half, mean + half, np.where(tested, p, np.nan)
 
 
-def _why_no_interval(p: float, n_worlds: int) -> str:
+def _why_no_interval(effect: float, p: float, n_worlds: int) -> str:
     if not np.isnan(p):
         return ""
+    if np.isnan(effect):
+        return "a world in which an arm earned nothing has no lift"
     return "one world has no spread" if n_worlds == 1 else f"all {n_worlds} worlds show the same effect, without spread"
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from reports.load import change_of_qps, interleaved, quantiles
-from reports.statistics import paired_lift
+from reports.statistics import lift_if_any, paired_lift
 from reports.studies.arena import shipped
 from reports.studies.cells import A_A, BURN_IN, Task
 from reports.studies.claims import correct
@@ -347,7 +347,7 @@ def best(found: Found) -> dict[str, Any]:
     base = _money(found.choosing[BASE])
     lift = {arm: paired_lift(base, _money(mine)) for arm, mine in found.choosing.items() if arm != BASE}
     arm = max(lift, key=lambda name: lift[name].rel_effect)
-    fresh = paired_lift(_money(found.fresh[BASE]), _money(found.fresh[arm]))
+    fresh = lift_if_any(_money(found.fresh[BASE]), _money(found.fresh[arm]))
     return {
         "arm": arm,
         "measure": MONEY,
@@ -365,7 +365,7 @@ def counters(found: Found) -> dict[str, Any]:
     """What online counters alone gain, the base over itself without them, on fresh worlds: both kinds of revenue."""
     if not found.bare:
         return {}
-    return {key: _told(paired_lift(_money(found.bare, key), _money(found.fresh[BASE], key))) for key in CORRECTED[:2]}
+    return {key: _told(lift_if_any(_money(found.bare, key), _money(found.fresh[BASE], key))) for key in CORRECTED[:2]}
 
 
 def null_check(metrics: Mapping[str, Any], untested: str = "") -> dict[str, Any]:

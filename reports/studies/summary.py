@@ -17,6 +17,7 @@ from reports.statistics import (
     Plateau,
     holm,
     lift_by_period,
+    lift_if_any,
     moved,
     paired_difference,
     paired_lift,
@@ -60,7 +61,11 @@ def _sum(field: str, last: int | None = None) -> Callable[[Facts], float]:
 
 
 def _per(field: str, unit: str, scale: float = 1.0) -> Callable[[Facts], float]:
-    return lambda facts: scale * _sum(field)(facts) / _sum(unit)(facts)
+    def read(facts: Facts) -> float:
+        units = _sum(unit)(facts)
+        return scale * _sum(field)(facts) / units if units else float("nan")
+
+    return read
 
 
 def _at(*path: str) -> Callable[[Facts], float]:
@@ -136,17 +141,18 @@ def _compare(metric: Metric, control: Sequence[Facts], treatment: Sequence[Facts
         "per_world": [],
     }
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return row
+        return row | {"reason": "not measured in every world"}
     found: PairedLift | PairedDifference
     if metric.kind == "ratio":
         if (a <= 0).any() or (b <= 0).any():
-            return row
+            return row | {"reason": "not above 0 in every world, so that it has no ratio"}
         found = paired_lift(a, b)
         row["rel_effect"] = found.rel_effect
     else:
         found = paired_difference(a, b)
         row["effect"] = found.effect
-    return row | {"ci": [found.lo, found.hi], "p": found.p, "per_world": found.per_world.tolist()}
+    why = {"reason": found.why_no_interval} if found.why_no_interval else {}
+    return row | {"ci": [found.lo, found.hi], "p": found.p, "per_world": found.per_world.tolist(), **why}
 
 
 def compare(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Facts]) -> dict[str, dict[str, Any]]:
@@ -295,7 +301,7 @@ def ladder(rungs: Mapping[str, Sequence[Facts]], days: int) -> dict[str, Any]:
     base = next(iter(rungs.values()))
     rows = []
     for name, arm in rungs.items():
-        lift = paired_lift(revenue(base), revenue(arm))
+        lift = lift_if_any(revenue(base), revenue(arm))
         night = len(arm[0]["panel"]["recall"]) - len(arm[0]["days"]) + days - 1
         rows.append(
             {

@@ -55,7 +55,9 @@ def alike(control: str, treatment: str, same_money: bool, differ: Sequence[float
     """Red if the arms showed the same ads to all requests, or earned the same in every world."""
     both = f"{control} and {treatment}"
     if differ is not None and not any(differ):
-        yield Light(f"Slates, {treatment}", "red", f"{both} showed the same slates to every request of every world.")
+        but = "" if same_money else ": only prices differ, by ads that were not shown"
+        text = f"{both} showed the same slates to every request of every world{but}."
+        yield Light(f"Slates, {treatment}", "red", text)
     elif same_money:
         text = f"{both} earned exactly the same in every world: an interval of [0, 0] compares nothing."
         yield Light(f"Slates, {treatment}", "red", text)

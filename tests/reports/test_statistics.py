@@ -96,6 +96,14 @@ class TestPairedLift:
         assert all((x.p < 0.05) == (x.lo > 0 or x.hi < 0) for x in null)
 
 
+def test_there_is_no_lift_over_nothing():
+    found = ours.lift_if_any([1.0, 0.0], [1.0, 2.0])
+    assert np.isnan([found.rel_effect, found.lo, found.p]).all()
+    assert found.why_no_interval == "a world in which an arm earned nothing has no lift"
+    some = ours.lift_if_any([1.0, 2.0], [1.5, 2.5])
+    assert some[:4] == ours.paired_lift([1.0, 2.0], [1.5, 2.5])[:4]
+
+
 class TestPermutation:
     def test_counts_all_flips(self, rng):
         control, treatment = rng.normal(size=(2, 8))

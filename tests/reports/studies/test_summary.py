@@ -128,6 +128,21 @@ class TestMetrics:
         assert row["effect"] is None
         assert row["p"] is None
 
+    def test_a_row_without_an_interval_says_why(self):
+        assert "reason" not in summarise()["metrics"]["revenue"]
+        rows = summarise(b=[*B[:2], facts(3, retriever=None, tau=0.1)])["metrics"]
+        assert rows["retriever_auc"]["reason"] == "not measured in every world"
+        poor = [facts(w, segments={**A[0]["segments"], "cold_users": 0.0}) for w in (1, 2, 3)]
+        assert summarise(a=poor)["metrics"]["cold_users"]["reason"].startswith("not above 0 in every world")
+        assert summarise(A[:1], B[:1])["metrics"]["revenue"]["reason"] == "one world has no spread"
+        same = [f | {"recall": 0.6} for f in A]
+        assert summarise(b=same)["metrics"]["recall"]["reason"] == "all 3 worlds show the same effect, without spread"
+
+    def test_no_impression_no_click_rate(self):
+        nothing = [f | {"days": [day | {"impressions": 0} for day in f["days"]]} for f in A]
+        row = summarise(b=nothing)["metrics"]["ctr"]
+        assert (row["rel_effect"], row["reason"]) == (None, "not measured in every world")
+
     def test_equal_arms_differ_by_nothing(self):
         for row in summarise(b=A)["metrics"].values():
             assert row["per_world"] == [0, 0, 0]
@@ -404,6 +419,15 @@ class TestPieces:
         found = summary.k_saved(S, A, [facts(1, 0.1), *B[1:]])
         assert found["equal_revenue_k"] is None
         assert found["text"].startswith("In 1 of 3 worlds")
+
+    def test_one_world_has_no_interval_of_k(self):
+        text = summary.k_saved(S, A[:1], [facts(1, 1.5)])["text"]
+        assert text.endswith("candidates (one world, no interval).")
+
+    def test_a_rung_that_sold_nothing_has_no_lift(self):
+        idle = [f | {"days": [f["days"][0] | {"revenue": 0.0}, *f["days"][1:]]} for f in A]
+        rows = summarise(rungs={"dssm-bare": idle, "dssm": A, "dssm+cs3": B})["ladder"]["rows"]
+        assert all(np.isnan([row["lift_vs_bare"], *row["ci"]]).all() for row in rows)
 
     def test_ladder(self):
         found = summarise(rungs={"dssm-bare": A, "dssm": A, "dssm+cs3": B})["ladder"]
