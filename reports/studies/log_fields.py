@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from reports.studies.replay import learned_before
 from simulator.config import MOST_SEED
@@ -12,6 +12,13 @@ from simulator.records import DAY, Flags, Impressions
 
 WEEK = 7 * DAY
 T = TypeVar("T")
+
+
+def _number(value: object) -> object:
+    """A flag is no number, though pydantic takes it for 0 or 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
 
 
 def _of_a_week(seconds: int) -> int:
@@ -31,11 +38,11 @@ def once(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
-LabelWait = Annotated[int, Field(ge=0), AfterValidator(_of_a_week)]
+LabelWait = Annotated[int, Field(ge=0), AfterValidator(_of_a_week), BeforeValidator(_number)]
 """Seconds from an impression to its label."""
-Sync = Annotated[int, Field(gt=0), AfterValidator(_of_a_week)]
+Sync = Annotated[int, Field(gt=0), AfterValidator(_of_a_week), BeforeValidator(_number)]
 """Seconds between publications."""
-Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED), BeforeValidator(_number)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(once)]
 
 

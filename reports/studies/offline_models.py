@@ -14,6 +14,7 @@ import numpy as np
 from reports import arm_settings, arms
 from reports.studies.replay import requests_of
 from simulator.blame import blamed
+from simulator.datasets import READERS
 from simulator.datasets.log import RealLog
 from simulator.plugins import RANKERS, RETRIEVERS, make, settings_of
 
@@ -50,7 +51,7 @@ def models_of(config: OfflineConfig) -> list[str]:
 def shipped(data: str) -> dict[str, dict[str, Any]]:
     """The settings that the search found for the models of a log, by spelling; empty if there was no search."""
     path = Path(__file__).parent / "tuned" / f"{data}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return tomllib.loads(path.read_text(encoding="utf-8")) if data in READERS and path.exists() else {}
 
 
 def settings(config: OfflineConfig) -> dict[str, dict[str, Any]]:

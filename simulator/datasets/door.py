@@ -61,6 +61,8 @@ def read_log(name: str, path: str | Path, *, label_wait: int) -> RealLog:
                 raise
             # Our own readers name the file and the fault.
             raise ContractError(str(error)) from error
+        except SystemExit as stop:
+            raise ContractError(f"data == '{name}', its reader left with {stop.code!r}, must return a log") from stop
     return checked(found, name)
 
 
@@ -78,17 +80,18 @@ def checked(log: object, source: str) -> RealLog:
         whole: RealLog = _noun(log, RealLog, "what it returned")
         catalog = _catalog(_noun(whole.catalog, Catalog, "catalog"))
         rows = _impressions(_noun(whole.impressions, Impressions, "impressions"), catalog)
-        date = _array(whole.date, "date", "int32", (len(rows),))
+        date = _array(whole.date, "date", "int64", (len(rows),))
         _check_order(rows)
         _check_clock(rows, date)
-        _check_dates(rows.time, date)
         _check_gap(rows.time, date)
+        _check_span(rows.time, date)
+        _check_dates(rows.time, date)
         _check_test(date, whole.test_date)
         _check_both_classes(rows.label)
         _check_report(_noun(whole.report, Report, "report"), len(rows))
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    return replace(whole, catalog=catalog, impressions=rows, date=date)
+    return replace(whole, catalog=catalog, impressions=rows, date=date.astype(np.int32))
 
 
 # --- arrays ---
@@ -264,16 +267,19 @@ def _check_clock(rows: Impressions, date: Array) -> None:
     time, ready = rows.time, rows.ready_at
     outside = (time < 0) | (time >= LATEST)
     _refuse(outside, time, "impressions.time", f"must be seconds from 0 to {LATEST}{_unit(time, date)}")
-    span = int(time[-1] - time[0])
-    if span > LONGEST:
-        raise ValueError(f"impressions.time spans {_long(span)}, must be seconds{_unit(time, date)}")
     late = (ready < time) | (ready > LONGEST + LATEST) | (ready - time > LONGEST)
     _refuse(late, ready, "impressions.ready_at", "must be seconds, at or after the row's time, from which its label is")
 
 
+def _check_span(time: Ints, date: Array) -> None:
+    span = int(time[-1] - time[0])
+    if span > LONGEST:
+        raise ValueError(f"impressions.time spans {_long(span)}, must be seconds{_unit(time, date)}")
+
+
 def _unit(time: Ints, date: Array) -> str:
     """A guess at the unit of a clock that is not in seconds: as long as the dates say, else the first believable."""
-    day = calendar_days(date.astype(np.int64))
+    day = calendar_days(date)
     span, last, days = int(time[-1]) - int(time[0]), int(time[-1]), int(day.max() - day.min())
     close = [name for scale, name in UNITS if abs(span / scale / DAY - days) <= 2]
     close += [name for scale, name in UNITS if span // scale <= LONGEST and last // scale < LATEST and last > LONGEST]
@@ -286,9 +292,10 @@ def _long(seconds: int) -> str:
 
 def _check_dates(time: Ints, date: Array) -> None:
     """Dates of the calendar, which go along with the times; a log's own day may begin at another hour."""
-    day = calendar_days(date.astype(np.int64))
+    day = calendar_days(date)
     wrong = (day < 0) | (calendar_dates(np.maximum(day, 0)) != date)
-    hint = " (time in milliseconds?)" if (date > 22_000_000).any() else ""
+    far = [name for scale, name in UNITS if 22_000_000 < date.max() < 10_000_000 * scale]
+    hint = f" (time in {far[0]}?)" if far else ""
     _refuse(wrong, date, "date", f"must be a day as YYYYMMDD, from 19700101 to 21991231{hint}")
     ahead = day - time // DAY
     apart = np.abs(ahead - int(np.median(ahead))) > 1

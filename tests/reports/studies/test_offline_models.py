@@ -38,6 +38,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"label_wait": 1_800_000},
         r"label_wait == 1800000, must be at most 604800 .* \(in milliseconds\?\)",
     ),
+    "wait of a flag": ({"label_wait": True}, "label_wait == True, must be a number"),
+    "reader of 300 letters": ({"data": "a" * 300}, "must name a reader"),
     "sync in ms": ({"sync": 1_800_000}, r"sync == 1800000, must be at most 604800"),
     "nothing learned": (
         {"label_wait": 7 * DAY, "sync": 7 * DAY},

@@ -155,6 +155,14 @@ FAULTS = {
         alone(LOG, 20_250_119, 1000),
         r"time\[299\] is 990.\d days after the row before .* leaves 1 of 300 rows",
     ),
+    "one early row": (
+        with_(
+            with_(LOG, "impressions.time", LOG.impressions.time + np.where(np.arange(300), 50 * 365 * DAY, 0)),
+            "impressions.ready_at",
+            LOG.impressions.ready_at + np.where(np.arange(300), 50 * 365 * DAY, 0),
+        ),
+        r"time\[1\] is 50 years after the row before .*, which leaves 1 of 300 rows alone",
+    ),
     "report of another": (with_(LOG, "report.kept", 5), "report.kept == 5, must be the number of impressions, 300"),
     "rate nan": (with_(LOG, "report.click_rate", float("nan")), "report.click_rate == nan, must be a rate"),
     "malformed a list": (with_(LOG, "report.malformed", []), "report.malformed is of type list, must be a tuple"),
@@ -203,6 +211,10 @@ def raises(path: object, *, label_wait: int) -> None:
     raise KeyError("clicked")
 
 
+def leaves(path: object, *, label_wait: int) -> None:
+    sys.exit("no such table")
+
+
 def no_wait(path: object) -> None:
     """Takes no label_wait."""
 
@@ -215,7 +227,7 @@ def talks(path: object, *, label_wait: int) -> RealLog:
 @pytest.fixture
 def mine(monkeypatch: pytest.MonkeyPatch) -> str:
     module = ModuleType("mine")
-    vars(module).update(raises=raises, no_wait=no_wait, talks=talks)
+    vars(module).update(raises=raises, leaves=leaves, no_wait=no_wait, talks=talks)
     monkeypatch.setitem(sys.modules, "mine", module)
     return "mine"
 
@@ -223,6 +235,8 @@ def mine(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_whatever_a_reader_raises_is_one_line(mine: str) -> None:
     with pytest.raises(ValueError, match=r"^data == 'mine:raises', its reader raised KeyError: 'clicked' "):
         read_log("mine:raises", ".", label_wait=1)
+    with pytest.raises(ValueError, match=r"^data == 'mine:leaves', its reader left with 'no such table'"):
+        read_log("mine:leaves", ".", label_wait=1)
     with pytest.raises(ValueError, match=r"^data == 'mine:no_wait', its reader raised TypeError: .*label_wait"):
         read_log("mine:no_wait", ".", label_wait=1)
 
