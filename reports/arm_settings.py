@@ -8,13 +8,15 @@ believed until it is called.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from simulator.blame import ContractError, one_line
 from simulator.plugins import nearest, settings_of
 
 Factory = Callable[..., Any]
@@ -47,6 +49,26 @@ def check_settings(name: str, factory: Factory | None, settings: Mapping[str, An
             config(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+
+
+@contextmanager
+def strangers(name: str) -> Iterator[None]:
+    """What a stranger's part raises in this block becomes one line; a ValueError is one, and our own parts keep theirs.
+
+    Args:
+        name: spelling of the part, or of an arm; a stranger's has a colon.
+
+    Raises:
+        ContractError: with the name, the exception's type and first line, and the line of code.
+    """
+    try:
+        yield
+    except ValueError:
+        raise
+    except Exception as error:
+        if ":" not in name:
+            raise
+        raise ContractError(f"'{name}' raised {one_line(error)}") from None
 
 
 def check_value(what: str, kind: Any, value: Any) -> None:
@@ -90,4 +112,4 @@ def _hints(thing: Any) -> dict[str, Any]:
         return {}
 
 
-__all__ = ["check_settings", "check_value"]
+__all__ = ["check_settings", "check_value", "strangers"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reports import names
-from reports.arm_settings import check_settings
+from reports.arm_settings import check_settings, strangers
 from reports.names import DEFAULT_RANKER, ORACLE
 from simulator.config import overrides
 from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, seed_for, settings_of
@@ -88,7 +88,8 @@ def parse(spelling: str) -> Spelling:
     check_settings(backbone, factory, own)
     for name, its in zip(modifiers, settings, strict=True):
         check_settings(name, factories[name], its)
-    made = [factories[name](**its) for name, its in zip(modifiers, settings, strict=True)]
+    with strangers(spelling):
+        made = [factories[name](**its) for name, its in zip(modifiers, settings, strict=True)]
     if made:
         _check_mechanism(spelling, made)
     learned, its = _bracketed(ranker, "ranker")

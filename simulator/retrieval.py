@@ -147,11 +147,17 @@ class PopularityRetriever:
         prior: impressions at the base rate that every ad starts with.
         temperature: 0 is the plain order; t adds t x Gumbel noise to log(rate x bid), an exploring logging policy.
         pool: with noise, the number of keyed proposals per request that compete (all ads if None).
+
+    Raises:
+        ValueError: for a number out of its range.
     """
 
     def __init__(
         self, catalog: Catalog, seed: int, *, prior: float = 20.0, temperature: float = 0.0, pool: int | None = None
     ) -> None:
+        if not prior > 0 or not temperature >= 0 or (pool is not None and pool < 1):
+            got = f"prior, temperature, pool == {prior}, {temperature}, {pool}"
+            raise ValueError(f"{got}, must be above 0, at least 0 and at least 1 (or None)")
         self._seed = seed
         self._temperature = temperature
         self._pool = pool

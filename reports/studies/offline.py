@@ -25,6 +25,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from reports import arms
+from reports.arm_settings import strangers
 from reports.studies.log_fields import LabelWait, Seeds, Sync, check_learned
 from reports.studies.log_files import ReadLog, read_once, refuse_changed
 from reports.studies.manifests import made_by, manifest
@@ -269,7 +270,7 @@ def compute(task: Task, cells: int) -> None:
     progress.reset()
     run = RunDirectory(Path(task.root), {"identity": task.identity})
     refuse_changed(read_with_files(task.config), run.root)
-    with one_thread():
+    with one_thread(), strangers(task.cell.name):
         replayed = _ranker if task.cell.name.startswith("@") else _arm
         found = replayed(task, run, progress.tick)
     with run.writing(task.cell) as out:

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from reports import arms, metrics
-from reports.arm_settings import check_settings
+from reports.arm_settings import check_settings, strangers
 from reports.studies.log_fields import LabelWait, Seed, Sync, check_both_classes, check_learned, once
 from reports.studies.log_files import refuse_changed
 from reports.studies.manifests import made_by, manifest
@@ -235,14 +235,14 @@ def compute(task: Task, cells: int) -> None:
     def score(point: Point) -> float:
         path = points / f"{'-'.join(map(str, point))}.json"
         if not path.exists():
-            with one_thread():
+            with one_thread(), strangers(task.cell.name):
                 write_point(path, {"auc": evaluate(task, space.values(point), progress)})
         return number(read_point(path)["auc"])
 
     found = _traded(task, run, space, score) if task.cell.variant else search(space, score, task.config.budget)
     with run.writing(task.cell) as out:
         if task.cell.name.startswith("@") and not task.cell.variant:
-            with one_thread():
+            with one_thread(), strangers(task.cell.name):
                 log = ranked(task.config, task.cell.name[1:], space.values(found.best), progress)
             np.savez(out / "log.npz", pctr=log.pctr, hidden=log.hidden)
         write_json(out / "cell.json", described(space, found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no tower": ({"arms": ["popularity"], "retriever": {"lr": 1}}, "retriever.lr == 1, must be left out"),
     "no opinion": ({"arms": ["random"]}, "arm == 'random', must score what was shown: it says nan"),
     "no world": ({"arms": ["oracle"]}, "arm == 'oracle', must learn from a log: only a world has an oracle"),
+    "prior below 0": ({"arms": ["popularity[prior=-1]"]}, "prior, temperature, pool == -1, 0.0, None, must be above 0"),
+    "no retriever": ({"arms": ["json:load"]}, "arm == 'json:load', its retriever raised TypeError"),
+    "no modifier": ({"arms": ["dssm+json:load"]}, r"'dssm\+json:load' raised TypeError: load\(\) missing"),
     "not disturbed": (
         {"arms": ["popularity"], "noise_arms": ["popularity"]},
         "must be of towers: popularity cannot be disturbed",
@@ -98,3 +102,9 @@ def test_a_sweep_is_refused_before_its_first_run(dial: str, values: tuple[float,
 def test_a_search_is_refused_before_its_first_point(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         check(validated(TuneConfig, {"path": str(FOLDER)} | given, "tune"))
+
+
+def test_what_a_stranger_s_ranker_raises_is_one_line(tmp_path: Path) -> None:
+    config = OfflineConfig(path=str(FOLDER), arms=("popularity@json:load",), seeds=(1,), panel=0, noise=())
+    with pytest.raises(ValueError, match=r"^'@json:load' raised TypeError: load\(\) takes 1 positional argument"):
+        offline.run(config, tmp_path / "run", quiet=True)
