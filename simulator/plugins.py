@@ -9,9 +9,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -118,6 +120,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def registered(group: str) -> Mapping[str, Any]:
     """The entry points of a group by name, without importing what they point at."""
+    return _on_path(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=32)
+def _on_path(group: str, path: tuple[str, ...]) -> Mapping[str, Any]:  # noqa: ARG001 - a key of the cache
+    """Every installed package is looked at, so it is done once for a group and a ``path``."""
     return {point.name: point for point in entry_points(group=group)}
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -110,6 +112,15 @@ def line(size: Sequence[float], values: Sequence[float]) -> dict[str, float]:
     return {"per_one": float(slope), "at_zero": float(start), "last_exponent": float(last)}
 
 
+@contextmanager
+def _enough_memory(dial: Dial, times: int) -> Iterator[None]:
+    """One line for a size whose process ran out of memory, or was killed for it."""
+    try:
+        yield
+    except (MemoryError, BrokenProcessPool):
+        raise ValueError(f"multiples == {times}, must be lower: out of memory with so many times the {dial}") from None
+
+
 def run(config: GrowthConfig, out: Path, *, quiet: bool = False, command: str = "") -> dict[str, Any]:
     """Measure; writes ``results.json`` and ``growth.md`` into ``out``.
 
@@ -130,7 +141,7 @@ def run(config: GrowthConfig, out: Path, *, quiet: bool = False, command: str = 
     rows = []
     for dial, times in tqdm(asked, desc="growth", disable=quiet or None):
         # A process of its own: no size profits from what another one left warm.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone, _enough_memory(dial, times):
             rows.append(alone.submit(one_size, config, dial, times).result())
     fits = {}
     for dial in dials:

@@ -150,7 +150,7 @@ def _measure(config: LateConfig, directory: RunDirectory, side: Side, kind: str,
     drawn = drawn._replace(users=drawn.users[: config.asked(ads)])
     log_bid = eligible_bids(drawn.log_bid, config.eligible, config.seed)
     indexes = sum(way.least <= ads <= way.most for way in KINDS[kind])
-    with tqdm(total=indexes + len(drawn.users), desc=f"{kind}, {ads:,} ads", disable=quiet, unit="step") as bar:
+    with tqdm(total=indexes + len(drawn.users), desc=f"{kind}, {ads:,} ads", disable=quiet or None, unit="step") as bar:
         rows, clock = measured(KINDS[kind], drawn, log_bid, config.candidates, config.seed, lambda: bar.update(1))
     facts = {
         "ads": ads,

@@ -216,7 +216,7 @@ def run(config: ServingConfig, out: Path, *, quiet: bool = False, command: str =
     from tqdm import tqdm
 
     steps = len(config.arms) + len(config.ads) + 5
-    with one_thread(), tqdm(total=steps, desc="latency", disable=quiet) as bar:
+    with one_thread(), tqdm(total=steps, desc="latency", disable=quiet or None) as bar:
         bench = bench_of(config, bar.update)
         results: dict[str, Any] = {
             "kind": "latency",

@@ -77,6 +77,14 @@ B = [facts(1, 1.2), facts(2, 1.1 * 1.21), facts(3, 0.9 * 1.19)]
 BURN_IN = [{"world": w, "days": A[0]["days"]} for w in (1, 2, 3)]
 
 
+def test_a_ladder_of_more_days_than_the_run_has_compares_all_of_them():
+    longer = S.model_copy(update={"run": S.run.model_copy(update={"ladder_days": S.run.days + 5})})
+    rungs = {"dssm-bare": A, "dssm": A, "dssm+cs3": B}
+    found = summary.summarise(longer, "dssm", "dssm+cs3", {"control": A, "treatment": B}, BURN_IN, rungs, None)
+    assert found["ladder"]["note"].startswith(f"First {S.run.days} test days of")
+    assert found["ladder"]["rows"] == summary.ladder(rungs, S.run.days)["rows"]
+
+
 def summarise(a=A, b=B, rungs=None, a_a=None) -> dict[str, Any]:
     return summary.summarise(S, "dssm", "dssm+cs3", {"control": a, "treatment": b}, BURN_IN, rungs, a_a)
 
