@@ -245,7 +245,12 @@ def bootstrap_lift(
     rng: np.random.Generator,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """BCa interval of a ratio's lift over resampled units, for heavy tails (S12); the rest as :func:`ratio_lift`."""
+    """BCa interval of a ratio's lift over resampled units, for heavy tails (S12); the rest as :func:`ratio_lift`.
+
+    NaN where there is nothing to resample: fewer than 2 units in an arm, no money, or no spread.
+    """
+    if not ratio_lift(numer, denom, arm).se > 0:
+        return float("nan"), float("nan")
     y, m, a = np.asarray(numer, dtype=np.float64), np.asarray(denom, dtype=np.float64), np.asarray(arm)
 
     def lift(control: npt.NDArray[Any], treatment: npt.NDArray[Any], axis: int = -1) -> Floats:
@@ -262,7 +267,12 @@ def bootstrap_lift(
 
 
 def winsorised(values: npt.ArrayLike, before: npt.ArrayLike, quantile: float = 0.99) -> Floats:
-    """Values capped at a quantile of the same measure from before the arms parted (S12): no arm moves the cap."""
+    """Values capped at a quantile of the same measure from before the arms parted (S12): no arm moves the cap.
+
+    Without anything from before there is no cap.
+    """
+    if not np.size(before):
+        return np.asarray(values, dtype=np.float64)
     return np.minimum(np.asarray(values, dtype=np.float64), np.quantile(np.asarray(before, dtype=np.float64), quantile))
 
 

@@ -27,11 +27,12 @@ from reports.studies.claims import correct
 from reports.studies.engines import Dask
 from reports.studies.evaluation import sample
 from reports.studies.factorial import BASE, FACTORS, FULL, STEPS, cells, effects
+from reports.studies.learning import learning
 from reports.studies.lights import lights
 from reports.studies.manifests import made_by, manifest
 from reports.studies.mechanisms import claim_word
 from reports.studies.slates import Differing, compared, not_compared
-from reports.studies.summary import Facts, compare, learning
+from reports.studies.summary import Facts, compare
 from reports.studies.twins import compute_missing, facts_of, trained
 from reports.studies.untested import untested, why
 from reports.studies.workers import one_thread

@@ -25,11 +25,12 @@ from reports.studies.cells import A_A, BURN_IN, Task
 from reports.studies.claims import correct, give_q
 from reports.studies.engines import Dask
 from reports.studies.evaluation import k_grid
+from reports.studies.learning import curve, learning
 from reports.studies.lights import lights
 from reports.studies.manifests import made_by, manifest
 from reports.studies.mechanisms import claim_word
 from reports.studies.slates import Differing, compared, not_compared
-from reports.studies.summary import Facts, compare, curve, learning
+from reports.studies.summary import Facts, compare
 from reports.studies.twins import compute_missing, facts_of, trained
 from reports.studies.untested import untested, why
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json

@@ -26,7 +26,7 @@ from baselines.search import VectorFinder
 from baselines.top import top_by_id
 from reports.metrics import quantile_ci
 from reports.studies.late_items import Side
-from reports.studies.summary import curve
+from reports.studies.learning import curve
 
 WARM_UP = 3
 MOST = 1 << 62

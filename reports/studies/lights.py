@@ -29,7 +29,7 @@ def lights(
     Args:
         control: spelling of arm 0.
         treatment: spelling of arm 1.
-        learned: ``summary.learning`` by spelling.
+        learned: ``learning.learning`` by spelling.
         arms: facts of ``control`` and ``treatment``, a row per world.
         a_a: facts of the A/A cell, or None.
         nothing: of ``untested``, first of all.

@@ -19,10 +19,11 @@ from reports.studies.cells import BURN_IN, Task
 from reports.studies.dials import DIALS, WHOLE
 from reports.studies.engines import Dask
 from reports.studies.evaluation import equal_revenue_k
+from reports.studies.learning import curve
 from reports.studies.levels import apart
 from reports.studies.manifests import made_by, manifest
 from reports.studies.slates import differing, shown
-from reports.studies.summary import Facts, compare, curve
+from reports.studies.summary import Facts, compare
 from reports.studies.twins import compute_missing, facts_of
 from reports.studies.untested import untested, why
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json

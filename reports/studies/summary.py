@@ -9,24 +9,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from reports.statistics import (
     PairedDifference,
     PairedLift,
-    Plateau,
     holm,
     lift_by_period,
     lift_if_any,
-    moved,
     paired_difference,
     paired_lift,
-    plateau,
 )
 from reports.studies.budget_summary import budgets
 from reports.studies.evaluation import equal_revenue_k
 from reports.studies.guardrails import guardrail_rows, guardrails
-from reports.studies.lights import SEAM_LIMIT, lights
+from reports.studies.learning import curve, learning
+from reports.studies.lights import lights
 from reports.studies.mechanisms import market_calls
 from reports.studies.segment_summary import segment_rows
 from reports.studies.segments import SURVIVAL_DAYS
@@ -190,57 +187,6 @@ def daily(scenario: Scenario, control: Sequence[Facts], treatment: Sequence[Fact
             "band_hi": always.hi,
         },
     }
-
-
-def curve(series: npt.ArrayLike) -> dict[str, Any]:
-    """Mean over worlds [W, T] with pointwise t intervals."""
-    x = np.asarray(series, dtype=np.float64)
-    mean = x.mean(axis=0)
-    half = np.full(mean.shape, np.nan)
-    if len(x) > 1:
-        half = stats.t.ppf(0.975, len(x) - 1) * x.std(axis=0, ddof=1) / np.sqrt(len(x))
-    return {"mean": mean, "lo": mean - half, "hi": mean + half}
-
-
-def learning(scenario: Scenario, arm: Sequence[Facts]) -> dict[str, Any]:
-    """The panel over simulated days; whether it is flat, in burn-in and test; what the seam did to it.
-
-    Tau is shown, not judged, and absent where a cell did not read it; nor is a curve of zeros, which has no relative
-    change.
-    """
-    burn, days = scenario.run.burn_in, scenario.run.days
-    out: dict[str, Any] = {
-        "day": list(range(1, burn + days + 1)),
-        "phase": ["burn-in"] * burn + ["test"] * days,
-        "plateau": {},
-        "seam": {},
-    }
-    for key, higher in (("recall", True), ("logloss", False)):
-        series = _nightly(arm, key)
-        out[key] = curve(series)
-        if np.isfinite(series).all() and (series != 0).all():
-            # The two phases apart: the seam changes what is logged, so a curve may step there without being unfinished.
-            judged = [plateau(part, higher) for part in (series[:, :burn], series[:, burn:]) if part.shape[1] > 1]
-            if judged:
-                out["plateau"][key] = next((p for p in judged if p.rising or p.worsening), judged[0])._asdict()
-            out["seam"][key] = _step(series, burn, higher)._asdict()
-    if all(f["panel"].get("tau") for f in arm):
-        out["tau"] = curve(_nightly(arm, "tau"))
-    return out
-
-
-def _nightly(arm: Sequence[Facts], key: str) -> npt.NDArray[np.float64]:
-    """A measure of the panel -> float64 [W, T]."""
-    return np.array([[np.nan if v is None else v for v in f["panel"][key]] for f in arm])
-
-
-def _step(series: npt.NDArray[np.float64], burn: int, higher_is_better: bool) -> Plateau:
-    """Relative change from the burn-in's last quarter to the test's second half, mean over worlds with a t interval."""
-    before = series[:, burn - max(1, burn // 4) : burn].mean(axis=1)
-    after = series[:, burn + (series.shape[1] - burn) // 2 :].mean(axis=1)
-    c = curve(((after - before) / np.abs(before))[:, None])
-    change, lo, hi = (float(c[key][0]) for key in ("mean", "lo", "hi"))
-    return Plateau(change, lo, hi, *moved(change, lo, hi, higher_is_better, SEAM_LIMIT))
 
 
 def _mean(arm: Sequence[Facts], *path: str) -> float:

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.estimators import (
+    bootstrap_lift,
     from_influence,
     power_of,
     quality,
     ratio_lift,
     two_sided_lift,
     units_needed,
+    winsorised,
     worlds_needed,
 )
 from reports.metrics import auc_by_weight
@@ -172,6 +174,15 @@ class TestBootstrap:
         found = paired_bootstrap(auc_by_weight, [1, 2], [2, 1], [0, 1], [5, 5], 100, rng)
         assert found.diff == -1
         assert np.isnan([found.lo, found.hi, found.p]).all()
+
+    def test_units_that_are_all_alike_are_not_resampled(self):
+        for y in (np.ones(8), np.where(np.arange(8) % 2, 2.0, 1.0), np.zeros(8)):
+            ends = bootstrap_lift(y, np.ones(8), np.arange(8) % 2, replicates=20, rng=np.random.default_rng(1))
+            assert np.isnan(ends).all()
+
+    def test_a_cap_of_what_was_before(self):
+        assert winsorised([1.0, 9.0], []).tolist() == [1.0, 9.0]
+        assert winsorised([5.0, 5.0, 5.0], [5.0, 5.0]).tolist() == [5.0] * 3
 
 
 class TestPower:

@@ -1,7 +1,7 @@
 import numpy as np
 
 from reports.studies.budget_summary import budgets
-from reports.studies.summary import curve
+from reports.studies.learning import curve
 
 
 def account(*days):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.studies import lights, summary
+from reports.studies import learning, lights, summary
 from tests.reports.studies.tiny import tiny
 
 S = tiny("run.burn_in=2", "run.days=2", "run.ladder_days=1", "cascade.candidates=20")
@@ -379,10 +379,10 @@ class TestPieces:
         np.testing.assert_allclose(log - ends["band_lo"], ratio * (log - ends["lo"]), rtol=1e-9)
 
     def test_curve(self):
-        found = summary.curve([[1.0, 5.0], [3.0, 5.0]])
+        found = learning.curve([[1.0, 5.0], [3.0, 5.0]])
         np.testing.assert_allclose(found["mean"], [2, 5])
         np.testing.assert_allclose(found["hi"] - found["mean"], [12.7062, 0], rtol=1e-4)
-        assert np.isnan(summary.curve([[1.0]])["lo"]).all()
+        assert np.isnan(learning.curve([[1.0]])["lo"]).all()
 
     def test_learning(self):
         found = summarise()["learning"]["dssm"]
@@ -394,18 +394,23 @@ class TestPieces:
     def test_tau_is_told_if_every_world_read_it(self):
         assert "tau" not in summarise()["learning"]["dssm"]
         read = [f | {"panel": f["panel"] | {"tau": [0.1, 0.2, 0.3, 0.2 * w]}} for w, f in enumerate(A)]
-        np.testing.assert_allclose(summary.learning(S, read)["tau"]["mean"], [0.1, 0.2, 0.3, 0.2])
-        assert "tau" not in summary.learning(S, [*read[1:], A[0] | {"panel": A[0]["panel"] | {"tau": []}}])
+        np.testing.assert_allclose(learning.learning(S, read)["tau"]["mean"], [0.1, 0.2, 0.3, 0.2])
+        assert "tau" not in learning.learning(S, [*read[1:], A[0] | {"panel": A[0]["panel"] | {"tau": []}}])
 
     def test_a_burn_in_that_still_rises_is_said_whatever_the_test_does(self):
         arm = [facts(w) for w in (1, 2, 3)]
         for one in arm:
             one["panel"] = {"recall": [0.2, 0.5, 0.5, 0.5], "logloss": [0.4, 0.4, 0.4, 0.4]}
-        assert summary.learning(S, arm)["plateau"]["recall"]["rising"]
+        assert learning.learning(S, arm)["plateau"]["recall"]["rising"]
+
+    def test_a_curve_of_zeros_has_no_relative_change(self):
+        lost = [f | {"panel": f["panel"] | {"recall": [0.0, 0.0, 0.0, 0.1]}} for f in A]
+        found = learning.learning(S, lost)
+        assert (set(found["plateau"]), set(found["seam"])) == ({"logloss"}, {"logloss"})
 
     def test_no_log_loss_no_plateau_of_it(self):
         mute = [f | {"panel": {"recall": [0.2, 0.5, 0.5, 0.5], "logloss": [None] * 4}} for f in A]
-        assert set(summary.learning(S, mute)["plateau"]) == {"recall"}
+        assert set(learning.learning(S, mute)["plateau"]) == {"recall"}
 
     def test_the_sweep_over_k_is_paired_with_the_control_at_the_run_s_k(self):
         """A world with twice the money says nothing: each world is held against its own control."""
