@@ -5,8 +5,8 @@ In reading order:
 - ``cas``: a linear layer that re-weighs its own input and runs again.
 - ``store``: moving averages by key, the only place where the memory is written; ``versions``: what was published when.
 - ``cts``: averages of the other tower's outputs on positives. ``cms``: averages of the ranker's hidden vectors.
-- ``stores``: where published vectors live that serving reads: ``embedded`` arrays, a ``mapped`` file, a ``server`` (by
-  a ``link``, ``packed``); ``published``: an arm's tables in them.
+- ``stores``: where published vectors live that serving reads: ``embedded`` arrays, a ``mapped`` file (``files``),
+  a ``server`` (by a ``link``, ``packed``); ``published``: an arm's tables in them.
 - ``extras``: which mechanisms are on, and their state as a tower trainer takes it.
 - ``widened``: a stranger's input layer that also reads the averages; ``adapter``: the ways into a tower.
 - ``attach``: the plug-in door, for towers that know nothing of this. ``towers``: its training forward, as one module.

@@ -14,7 +14,6 @@ too full says so then, where a page that finds no room later would end the proce
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 import secrets
@@ -33,6 +32,7 @@ import torch
 from torch import Tensor
 
 from cs3.embedded import TwoSlots
+from cs3.files import descriptor, lacks_room, locked, make, opened, told
 from cs3.stores import (
     AnotherWriterError,
     StoreError,
@@ -53,6 +53,8 @@ FLOAT = PLACE = 4
 PAGE = 4096
 STATE = 2048
 HEADER = struct.Struct("<8s5q")
+PATIENCE = 0.2
+"""Seconds that a writer waits for one who opens the file, or who is about to be done; then it is told."""
 MOST_ROWS = (2**31 - 2) // 2
 """Places of slots are int32."""
 
@@ -132,7 +134,7 @@ class MappedStore:
         with self._alone() as slots:
             version = checked_version(version, slots.version(), replace=replace)
             if not replace and slots.version() != EVER and slots.sequence() != self._base:
-                raise AnotherWriterError(f"store '{self.path}' == changed meanwhile, must have one writer")
+                raise self._another()
             slots.put(keys, vectors, version, replace=replace)
 
     def clear(self) -> None:
@@ -153,8 +155,9 @@ class MappedStore:
 
     def _opened(self) -> tuple[int, bool]:
         """The file, made if need be, and checked; and whether it may be written to."""
-        _make(Path(os.path.realpath(self.path)), self._header, self._size)
-        file, writable = _descriptor(self.path)
+        start = self._header.ljust(STATE, b"\0") + struct.pack("<3q", 0, EVER, EVER)
+        make(Path(os.path.realpath(self.path)), start, self._size)
+        file, writable = descriptor(self.path)
         try:
             _check(file, self.path, self._header, self._size)
             if writable:
@@ -166,8 +169,8 @@ class MappedStore:
 
     def _fill_holes(self) -> None:
         """Takes the room that the file of a former release lacks, unless a writer is at it, who did so."""
-        with _opened(self.path, os.O_RDWR) as file:
-            if _lacks_room(file, self._size) and _locked(file, wait=False):
+        with opened(self.path, os.O_RDWR) as file:
+            if lacks_room(file, self._size) and locked(file, patience=0.0):
                 os.posix_fallocate(file, 0, self._size)
 
     def _open(self) -> TwoSlots:
@@ -184,13 +187,19 @@ class MappedStore:
         if not self._writable:
             raise StoreError(f"store '{self.path}' == read only, must be writable to publish")
         # Opened anew, since a forked process would share the lock of the file that is open.
-        with self._told(), _opened(self.path, os.O_RDWR) as file:
+        with self._told(), opened(self.path, os.O_RDWR) as file:
             if not os.path.sameopenfile(file, self._file):
                 raise StoreMismatchError(f"store '{self.path}' == another file by now, must be opened anew")
-            if not _locked(file, wait=False):
+            before = slots.sequence()
+            if not locked(file, patience=PATIENCE):
                 raise AnotherWriterError(f"store '{self.path}' == being written by another, must have one writer")
+            if slots.sequence() != before:
+                raise self._another()
             yield slots
             self._base = slots.sequence()
+
+    def _another(self) -> AnotherWriterError:
+        return AnotherWriterError(f"store '{self.path}' == changed meanwhile, must have one writer")
 
     def _commit(self, sequence: int) -> None:
         self._map.flush()
@@ -198,7 +207,7 @@ class MappedStore:
         self._map.flush(0, PAGE)
 
     def _told(self) -> AbstractContextManager[None]:
-        return _told(f"store '{self.path}' of {self._size} bytes")
+        return told(f"store '{self.path}' of {self._size} bytes")
 
 
 class MappedStores:
@@ -219,7 +228,7 @@ class MappedStores:
             StoreError: when it cannot be made.
         """
         self.folder, self._durable = Path(folder), durable
-        with _told(f"folder '{self.folder}'"):
+        with told(f"folder '{self.folder}'"):
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def ranker(self) -> str:
@@ -230,7 +239,7 @@ class MappedStores:
             StoreError: when it cannot be read.
         """
         path = self.folder / "ranker"
-        with _told(f"ranker '{path}'"):
+        with told(f"ranker '{path}'"):
             try:
                 return path.read_text(encoding="utf-8")
             except FileNotFoundError:
@@ -248,7 +257,7 @@ class MappedStores:
         """
         tag = checked_name("ranker", ranker, empty=True).encode()
         aside = self.folder / f".ranker.{secrets.token_hex(8)}"
-        with _told(f"ranker '{self.folder / 'ranker'}'"):
+        with told(f"ranker '{self.folder / 'ranker'}'"):
             try:
                 with aside.open("wb") as file:
                     file.write(tag)
@@ -268,19 +277,6 @@ class MappedStores:
         return MappedStore(path, rows, width, ranker=ranker, durable=self._durable)
 
 
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """What the file system refuses, as the store's error."""
-    try:
-        yield
-        return
-    except StoreError:
-        raise
-    except OSError as error:
-        said = error.strerror or str(error)
-    raise StoreError(f"{what} == not usable: {said}") from None
-
-
 def _header(rows: int, width: int, ranker: str) -> bytes:
     tag = checked_name("ranker", ranker, empty=True).encode()
     if HEADER.size + len(tag) > STATE:
@@ -298,68 +294,6 @@ def _size(rows: int, width: int) -> int:
 
 def _slots_at(rows: int) -> int:
     return PAGE + -(-PLACE * 2 * rows // PAGE) * PAGE
-
-
-def _make(path: Path, header: bytes, size: int) -> None:
-    """Makes an empty store unless there is a file: whole beside the path and then moved there, by one at a time.
-
-    The lock is the folder's, so that nothing of it stays; what a killed maker left is written over.
-    """
-    if os.path.lexists(path):
-        return
-    aside = path.with_name(f".{path.name}.new")
-    with _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as folder:
-        _locked(folder, wait=True)
-        if os.path.lexists(path):
-            return
-        try:
-            with _opened(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW) as file:
-                _fill(file, header, size)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-
-
-def _descriptor(path: Path) -> tuple[int, bool]:
-    """A file opened for reading and writing, or for reading where that is all that is allowed; and which of the two."""
-    try:
-        return os.open(path, os.O_RDWR), True
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EROFS):
-            raise
-    return os.open(path, os.O_RDONLY), False
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _fill(file: int, header: bytes, size: int) -> None:
-    os.posix_fallocate(file, 0, size)
-    os.pwrite(file, header, 0)
-    os.pwrite(file, struct.pack("<3q", 0, EVER, EVER), STATE)
-    os.fsync(file)
-
-
-def _lacks_room(file: int, size: int) -> bool:
-    """Whether not all of a file is on the disk: reading or writing the rest would need room that there may not be."""
-    return 512 * os.fstat(file).st_blocks < size
-
-
-def _locked(file: int, *, wait: bool) -> bool:
-    """Whether the lock is this one's now; closing the file gives it back, and so does the end of the process."""
-    import fcntl  # not everywhere that the rest of cs3 runs
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _check(file: int, path: Path, wanted: bytes, size: int) -> None:

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from cs3 import AnotherWriterError, StoreError, mapped
+from cs3 import AnotherWriterError, StoreError, files
 from cs3.mapped import MappedStore
 from cs3.versions import EVER
 
@@ -93,7 +93,7 @@ def test_of_ten_that_open_first_at_once_all_open_the_same_file(tmp_path):
 
 
 def test_who_opens_while_another_one_makes_it_waits_for_that_one(tmp_path, monkeypatch):
-    fill, waiting = mapped._fill, []
+    fill, waiting = files._fill, []
 
     def slowly(*args):
         if not waiting:
@@ -102,7 +102,7 @@ def test_who_opens_while_another_one_makes_it_waits_for_that_one(tmp_path, monke
             time.sleep(0.05)
         fill(*args)
 
-    monkeypatch.setattr(mapped, "_fill", slowly)
+    monkeypatch.setattr(files, "_fill", slowly)
     writer = made(tmp_path / "x")
     writer.put(keys(1), torch.ones(1, 2), 7)
     waiting[0].join()
