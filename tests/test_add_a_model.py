@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import reports.cli_ab
 from reports.cli import main
 from tests.reports.studies.tiny import arguments
 
@@ -55,7 +54,7 @@ def test_it_keeps_the_contract(cs3bench):
 
 def test_it_runs_in_an_ab_test_and_its_lift_is_measured(cs3bench, tmp_path, monkeypatch):
     # The pictures take longer than the markets.
-    monkeypatch.setattr(reports.cli_ab, "paged", lambda root, write_page: root)
+    monkeypatch.setattr("reports.runs.Run.draw", lambda run: tmp_path)
     typed = ["--control", "random", "--treatment", f"{ARM}[lr=0.1]", "--worlds", "1", "--jobs", "1"]
     code, out, err = cs3bench(*arguments(tmp_path / "run", *typed))
     assert (code, err) == (0, "")
