@@ -181,7 +181,12 @@ def _reach_own_modules() -> None:
     A script's path does not hold that folder. Nor should it for a command that names no module: libraries ask for
     modules that are not installed, and would find a stranger's in the folder of a run that was received.
     """
-    here = os.getcwd()  # noqa: PTH109 - sys.path holds strings
+    try:
+        here = os.getcwd()  # noqa: PTH109 - sys.path holds strings
+    except FileNotFoundError:
+        # Not only relative paths need it: MKL ends the process without it.
+        _say("error: the current folder is gone, must be one that is there")
+        raise SystemExit(2) from None
     named = any(":" in word for word in sys.argv[1:]) and not (Path(here) / "manifest.json").exists()
     if (named or "--allow-code" in sys.argv) and not {"", here} & set(sys.path):
         sys.path.append(here)

@@ -245,7 +245,7 @@ class Impressions:
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """The market's own account of the impressions, row by row with the log. Holds the truth; no model ever gets one.
+    """The market's own account of the impressions, row by row with the log. Holds the truth; no model is handed one.
 
     Attributes:
         true_ctr: float32 [n], P(click | examined).

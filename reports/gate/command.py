@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -81,7 +80,6 @@ def gate(
         if path is not None and not path.absolute().parent.is_dir():
             raise ValueError(f"{path}: its folder must exist")
     progress = _progress(quiet)
-    previous = signal.signal(signal.SIGTERM, _stop)
     try:
         if self_test:
             from reports.gate.selftest import RUNS, lines, self_tested
@@ -104,8 +102,6 @@ def gate(
     except KeyboardInterrupt:
         echo("cs3bench: interrupted; workers and worktree are gone", err=True)
         raise SystemExit(INTERRUPTED) from None
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     if as_json is not None:
         from reports.strokes import write_aside
 
@@ -140,10 +136,6 @@ def _compared(
 
             found["instructions"] = instructions(found, other, head, progress)
     return found
-
-
-def _stop(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _progress(quiet: bool) -> Callable[[str, int], Callable[[], None]]:

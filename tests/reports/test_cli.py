@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from reports.git import HOME
 from simulator.scenario import names
 from tests.reports.studies.tiny import HERE, arguments
 
@@ -335,3 +336,13 @@ class TestLooks:
             assert not {"'torch'", "'matplotlib'"} & set(re.findall(r"'\w+'", heavy))
         else:
             assert heavy == "heavy: []"
+
+
+def test_in_a_folder_that_is_gone(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"import os, shutil; shutil.rmtree({str(gone)!r}); from reports.cli import main; main()"
+    command = [sys.executable, "-c", f"import sys; sys.path[0] = {str(HOME)!r}; {script}", "list"]
+    done = subprocess.run(command, cwd=gone, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "cs3bench: error: the current folder is gone, must be one that is there\n"
