@@ -25,6 +25,7 @@ from reports.studies.states import load_array, load_state, packed, save_array, s
 from reports.studies.workers import Progress, one_thread
 from simulator.blame import blamed
 from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, write_json
+from simulator.feasible import check_worlds
 from simulator.guard import GuardedRanker, GuardedRetriever
 from simulator.keyed_random import subseed
 from simulator.log import read_parquet, write_parquet
@@ -181,16 +182,27 @@ def _revenue(facts: dict[str, Any]) -> float:
 
 
 def tiny_copy(s: Scenario) -> Scenario:
-    """The scenario cut down to seconds, for the A/A light."""
+    """The scenario cut down to seconds, for the A/A light; no further than something can still be sold in it."""
     ads = min(s.world.ads, 100)
-    return s.model_copy(
+    short = s.model_copy(
         update={
-            "world": s.world.model_copy(update={"users": min(s.world.users, 300), "ads": ads}),
             "traffic": s.traffic.model_copy(update={"requests_per_day": min(s.traffic.requests_per_day, 1000)}),
-            "cascade": s.cascade.model_copy(update={"candidates": min(s.cascade.candidates, ads // 4)}),
+            "cascade": s.cascade.model_copy(update={"candidates": max(1, min(s.cascade.candidates, ads // 4))}),
             "run": s.run.model_copy(update={"burn_in": 1, "days": 1, "panel": 20, "evaluation": 20, "tau": 10}),
         }
     )
+    few = s.world.model_copy(update={"users": min(s.world.users, 300), "ads": ads})
+    cuts = (short.model_copy(update={"world": few}), short, s)
+    return next((one for one in cuts if _sells(one)), s)
+
+
+def _sells(s: Scenario) -> bool:
+    """Whether the first world is there from its first day, and somebody in it can buy a click."""
+    try:
+        check_worlds(s, [s.run.seed])
+    except ValueError:
+        return False
+    return True
 
 
 # --- arms --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from reports.arms import make_ranker, make_retriever, parse
 from reports.studies.cells import BURN_IN, Task, backfill, compute, tiny_copy
 from simulator.experiment import Cell, RunDirectory, read_json
+from simulator.feasible import check_worlds
 from simulator.marketplace import CascadeConfig, Marketplace, learn_from_log
 from simulator.ranking import OracleRanker
 from simulator.records import DAY, Requests, concatenate
@@ -161,6 +162,22 @@ def test_in_a_live_market_knowing_more_earns_more():
             days = [market.run_day(day) for day in range(3)]
             revenue[name] += concatenate([d.log for d in days[1:]]).paid.sum()
     assert revenue["oracle"] > revenue["dssm"] > revenue["popularity"] > revenue["random"] > 0
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ["world.ads=3", "cascade.candidates=3", "auction.slots=2"],
+        # Among the first hundred ads no bid reaches this reserve; among all of them one does.
+        ["world.ads=2000", "auction.reserve=9"],
+    ],
+)
+def test_a_tiny_copy_is_cut_no_further_than_it_can_sell(sets):
+    s = load("quickstart", sets=sets)
+    copy = tiny_copy(s)
+    assert copy.cascade.candidates >= 1
+    check_worlds(copy, [s.run.seed])
+    assert tiny_copy(load("quickstart")).world.ads == 100
 
 
 @pytest.mark.parametrize("name", names())
