@@ -28,7 +28,8 @@ def told(what: str) -> Iterator[None]:
 def make(path: Path, start: bytes, size: int) -> None:
     """Makes a file that begins so and is zero after it, unless there is one.
 
-    It is made whole beside the path and then moved there, by one process at a time. The lock is the folder's, so that nothing of it stays; what a killed maker left is written over.
+    It is made whole beside the path and then moved there, by one process at a time. The lock is the folder's, so that
+    nothing of it stays; what a killed maker left is written over.
     """
     if os.path.lexists(path):
         return
