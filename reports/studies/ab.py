@@ -18,6 +18,7 @@ from reports.studies.manifests import made_by, manifest
 from reports.studies.slates import differing, shown
 from reports.studies.summary import summarise
 from reports.studies.twins import compute_missing, facts_of, trained
+from reports.studies.workers import one_thread
 from reports.verdict import rule
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import check, check_worlds, worlds_of
@@ -165,6 +166,7 @@ def _tasks(plan: Plan, run: RunDirectory, cells: Cells) -> dict[Cell, Task]:
 # --- after the cells -----------------------------------------------------------------------------------------------
 
 
+@one_thread()
 def _summary(plan: Plan, run: RunDirectory, cells: Cells) -> dict[str, Any]:
     control, treatment = facts_of(run, cells.control), facts_of(run, cells.treatment)
     few = len(cells.bare)

@@ -255,6 +255,7 @@ def _serving(run: RunDirectory, s: Scenario, timed: Sequence[Cell], given: Mappi
 # --- after the cells -----------------------------------------------------------------------------------------------
 
 
+@one_thread()
 def summary(plan: Plan, found: Mapping[str, Found]) -> dict[str, Any]:
     """The whole of ``results.json``; nothing in it knows a clock.
 

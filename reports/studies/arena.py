@@ -33,6 +33,7 @@ from reports.studies.slates import Differing, compared, not_compared
 from reports.studies.summary import Facts, compare
 from reports.studies.twins import compute_missing, facts_of, trained
 from reports.studies.untested import untested, why
+from reports.studies.workers import one_thread
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import check, check_worlds, worlds_of
 from simulator.names import readable
@@ -215,6 +216,7 @@ def _tasks(plan: Plan, run: RunDirectory, cells: Cells) -> dict[Cell, Task]:
 # --- after the cells -----------------------------------------------------------------------------------------------
 
 
+@one_thread()
 def summary(
     plan: Plan, facts: Mapping[str, Sequence[Facts]], a_a: Facts, differ: Differing = not_compared
 ) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from reports.studies.looks import guarded, judged
 from reports.studies.manifests import made_by, manifest
 from reports.studies.twins import facts_of
 from reports.studies.untested import alike, idle
-from reports.studies.workers import compute_all
+from reports.studies.workers import compute_all, one_thread
 from reports.verdict import Light
 from simulator import feasible
 from simulator.config import validated
@@ -222,6 +222,7 @@ def tasks_of(plan: Plan, root: Path) -> dict[Cell, LabTask]:
 # --- after the cells -----------------------------------------------------------------------------------------------
 
 
+@one_thread()
 def summary(plan: Plan, facts: Mapping[Cell, Facts]) -> dict[str, Any]:
     """The whole of ``results.json``; nothing in it knows a clock.
 

@@ -49,9 +49,10 @@ def refuse_changed(root: Path, known: Mapping[str, str]) -> None:
         ValueError: one line with the names of what changed.
     """
     there = read_json(root / "manifest.json")
-    if "made_of" in there:
+    told = there.get("made_of")
+    if isinstance(told, dict) and isinstance(told.get("modules"), list):
         sources.known.update(known)
-        made = made_of(there["made_of"]["modules"]) | {"data": there["made_of"].get("data")}
+        made = made_of(map(str, told["modules"])) | {"data": told.get("data")}
         refuse_other(root, there, {"identity": there["identity"], "made_of": made})
 
 

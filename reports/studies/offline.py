@@ -154,7 +154,8 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
             config, run, identity, cells, sum(1 for _ in steps(data.impressions, config.sync)), jobs, quiet
         )
         scored = {model: [_load(run, Cell(world=seed, name=model)) for seed in config.seeds] for model in models}
-        results = assemble(study_of(config), data, scored)
+        with one_thread():
+            results = assemble(study_of(config), data, scored)
         write_json(out / "results.json", results)
         seconds = {str(cell.path): read_json(run.cell(cell) / "timing.json")["seconds"] for cell in cells}
         write_json(out / "timing.json", {"wall_seconds": {"cells": seconds}, "jobs": jobs})

@@ -25,6 +25,7 @@ from reports.studies import lab
 from reports.studies.engines import Dask
 from reports.studies.live import USER_SHARES
 from reports.studies.twins import facts_of
+from reports.studies.workers import one_thread
 from simulator.experiment import RunDirectory, read_json, write_json
 from simulator.keyed_random import subseed
 
@@ -86,6 +87,7 @@ def default_plan(plan: lab.Plan) -> lab.Plan:
     return replace(plan, meters=("interference",), tightness=plan.tightness[:1], shares=plan.shares[:1])
 
 
+@one_thread()
 def summary(plan: lab.Plan, cells: Sequence[Facts], lift: float, power: float) -> dict[str, Any]:
     """The content of ``power.json``."""
     log_lift = float(np.log1p(lift))

@@ -26,6 +26,7 @@ from reports.studies.slates import differing, shown
 from reports.studies.summary import Facts, compare
 from reports.studies.twins import compute_missing, facts_of
 from reports.studies.untested import untested, why
+from reports.studies.workers import one_thread
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
 from simulator.feasible import check_worlds, worlds_of
 from simulator.names import readable
@@ -166,6 +167,7 @@ def _level(plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool, e
 # --- after the cells -----------------------------------------------------------------------------------------------
 
 
+@one_thread()
 def summary(plan: Plan, scenarios: Sequence[Scenario], found: Sequence[Level]) -> dict[str, Any]:
     """The whole of ``results.json``."""
     base, dial = plan.base(), DIALS[plan.dial]

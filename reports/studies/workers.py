@@ -65,7 +65,10 @@ class Progress:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with one thread in this block, so that the numbers do not depend on the machine's cores."""
+    """Compute with one thread in this block, so that the numbers do not depend on the machine's cores.
+
+    Summaries too: a dot product of 20,000 terms has another last bit with two threads.
+    """
     import torch
     from threadpoolctl import threadpool_limits
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import shutil
 
 import pytest
+import torch
 
 from reports.studies.kernels import agree, alike, kernels, refuse_untold, spelled
 from simulator.experiment import Cell, RunDirectory, read_json, write_json
@@ -93,3 +96,25 @@ def test_a_worker_that_the_run_does_not_name_computes_nothing(root):
         refuse_untold(odd)
     with pytest.raises(ValueError, match=r"^a worker has .*, the run was made on A, torch AVX2"):
         refuse_untold({"kernels": [ONE]})
+
+
+@pytest.mark.parametrize("study", ["ab", "arena", "ablation", "lab", "sensitivity", "power"])
+def test_summaries_compute_with_one_thread_as_cells_do(study):
+    module = importlib.import_module(f"reports.studies.{study}")
+    summary = module._summary if study == "ab" else module.summary
+    seen = []
+
+    class Plan:
+        def __getattr__(self, name):
+            seen.append(torch.get_num_threads())
+            raise InterruptedError
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises((InterruptedError, TypeError)):
+            summary(*[Plan()] * (len(inspect.signature(summary).parameters)))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen[0] == 1

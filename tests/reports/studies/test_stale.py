@@ -10,7 +10,9 @@ import pytest
 import reports.cli_ab
 from reports.cli import main
 from reports.studies import kernels
-from simulator.experiment import Cell, read_json
+from reports.studies.manifests import made_of
+from reports.studies.workers import as_told
+from simulator.experiment import Cell, RunDirectory, read_json
 from tests.reports.studies.tiny import arguments
 
 MODEL = """from parts import choose
@@ -48,13 +50,24 @@ def ab(tmp_path, monkeypatch, capsys):
         sys.modules.pop(name, None)
 
 
+def test_a_worker_computes_nothing_by_code_that_was_edited_since_the_run_began(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "worked.py").write_text("x = 1\n", encoding="utf-8")
+    identity = {"kind": "mine"}
+    run = RunDirectory(tmp_path / "run", {"identity": identity, "made_of": made_of(["worked"])})
+    assert as_told(max, (1, 2), str(run.root), {}) == 2
+    (tmp_path / "worked.py").write_text("x = 2\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"run: worked.py changed since it was made"):
+        as_told(max, (1, 2), str(run.root), {})
+
+
 def lift(root):
     return read_json(root / "results.json")["metrics"]["revenue"]["rel_effect"]
 
 
 def test_an_edited_model_is_refused_by_name_and_made_anew_when_asked(ab, tmp_path):
     assert ab() == (0, "")
-    assert lift(tmp_path / "run") > 0.1
+    before = lift(tmp_path / "run")
     (tmp_path / "parts.py").write_text(PARTS.replace("popularity", "random"), encoding="utf-8")
     code, err = ab()
     assert code == 2
@@ -63,7 +76,7 @@ def test_an_edited_model_is_refused_by_name_and_made_anew_when_asked(ab, tmp_pat
         "choose another --out, or make its cells anew with --fresh\n"
     )
     assert ab("--fresh") == (0, "")
-    assert lift(tmp_path / "run") == 0
+    assert lift(tmp_path / "run") != before
 
 
 def test_other_kernels_go_on_only_when_asked_and_are_told(ab, tmp_path, monkeypatch):
