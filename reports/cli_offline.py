@@ -11,6 +11,9 @@ from reports.cli_resume import resumable
 from reports.cli_study import numbers, typed, workers
 from reports.terminal import echo
 
+MOST_SEEDS = 1000
+"""Replays of a log, at most; a mistake otherwise."""
+
 
 @click.command()
 @click.option("--data", default="kuairand", show_default=True, help="Which reader.")
@@ -19,7 +22,7 @@ from reports.terminal import echo
 @click.option(
     "--ranker", "rankers", multiple=True, help="Ranker to stand above as a reference besides, again for more."
 )
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
+@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=5, show_default=True, help="How many seeds.")
 @click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="The first seed.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run directory.  [default: runs/...]")
@@ -66,7 +69,7 @@ def offline(
 @click.option("--values", metavar="A,B,...", help="Values of the dial.  [default: its own]")
 @click.option("--data", default="kuairand", show_default=True, help="Which reader.")
 @click.option("--path", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many seeds.")
+@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=3, show_default=True, help="How many seeds.")
 @click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="The first seed.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: all cores]")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory.  [default: runs/sweep-...]")
@@ -95,7 +98,7 @@ def sweep(
     from reports.studies.sweep import SweepConfig, lines, run
 
     given: dict[str, Any] = {"dial": dial, "data": data, "path": str(path), "seeds": list(range(seed, seed + seeds))}
-    if values:
+    if values is not None:
         given["values"] = numbers(values, "--values")
     root = out or Path("runs") / component(f"sweep-{data}-{dial}")
     config = validated(SweepConfig, given, "sweep")

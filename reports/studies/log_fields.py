@@ -43,7 +43,7 @@ LabelWait = Annotated[int, Field(ge=0), AfterValidator(_of_a_week), BeforeValida
 Sync = Annotated[int, Field(gt=0), AfterValidator(_of_a_week), BeforeValidator(_number)]
 """Seconds between publications."""
 Seed = Annotated[int, Field(ge=0, le=MOST_SEED), BeforeValidator(_number)]
-Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(once)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000), AfterValidator(once)]
 
 
 def check_learned(rows: Impressions, label_wait: int, sync: int, row: int) -> None:

@@ -36,6 +36,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "must be of towers: popularity cannot be disturbed",
     ),
     "seeds twice": ({"seeds": [11, 11]}, r"seeds == \[11, 11\], must name each once"),
+    "seeds too many": ({"seeds": list(range(1001))}, "seeds == .*at most 1000 items"),
     "seed negative": ({"seeds": [-1]}, "seeds.0 == -1"),
     "noise negative": ({"noise": [-1]}, "noise.0 == -1"),
     "wait in ms": (
