@@ -334,7 +334,7 @@ def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
             ranker.update(log[int(ready[i]) : int(ready[i + 1])])
         if publishes(s.cascade, int(starts[i]), int(end)):
             ranker.sync(int(end))
-    return replace(log, pctr=pctr, hidden=np.concatenate(hidden))
+    return replace(log, pctr=pctr, hidden=np.concatenate(hidden) if hidden else log.hidden)
 
 
 def _retriever(task: Task, spelling: Spelling, world: World, market: Marketplace) -> Retriever:

@@ -43,10 +43,11 @@ def learned(burn: Impressions, log: Impressions, clock: CascadeConfig, since: in
 
 
 def publications(clock: CascadeConfig, until: int) -> npt.NDArray[np.int64]:
-    """Seconds at which an arm publishes, up to ``until``: ends of ticks (a day's last is cut short) on a sync."""
-    ends = np.minimum(np.arange(0, DAY, clock.tick) + clock.tick, DAY)
-    every = (np.arange(0, until, DAY)[:, None] + ends).reshape(-1)
-    return np.asarray(every[every % clock.sync == 0], dtype=np.int64)
+    """Seconds at which an arm publishes, up to ``until``: ends of ticks, a day's last cut short, that pass a sync."""
+    begins = np.arange(0, DAY, clock.tick)
+    days = np.arange(0, until, DAY)[:, None]
+    starts, ends = ((days + of_day).reshape(-1) for of_day in (begins, np.minimum(begins + clock.tick, DAY)))
+    return np.asarray(ends[ends // clock.sync > starts // clock.sync], dtype=np.int64)
 
 
 def staleness(burn: Impressions, log: Impressions, clock: CascadeConfig) -> dict[str, float]:
@@ -54,9 +55,11 @@ def staleness(burn: Impressions, log: Impressions, clock: CascadeConfig) -> dict
 
     Args:
         burn: the burn-in's log, which the first publications of the test rest on.
-        log: the test's.
+        log: the test's; NaN of both if it is empty.
         clock: says when syncs are.
     """
+    if not len(log):
+        return {"published_seconds": float("nan"), "newest_event_seconds": float("nan")}
     time, ready = (np.concatenate([getattr(burn, key), getattr(log, key)]) for key in ("time", "ready_at"))
     order = np.argsort(ready, kind="stable")
     newest = np.maximum.accumulate(time[order])

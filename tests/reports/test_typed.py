@@ -22,8 +22,8 @@ from tests.reports.scenario_files import scenarios, toml
 
 Typed = Callable[..., tuple[int, str, str]]
 calm = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-NOTHING_SOLD = "revenue == 0 of an arm in a world"
-"""What a laboratory can know only after its run: a lift over nothing is none."""
+NOTHING_SOLD = "revenue == 0 of "
+"""What a study can know only after its run: a lift over nothing is none."""
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import pytest
 
 from reports.arms import make_ranker, make_retriever, parse
 from reports.studies.cells import BURN_IN, Task, backfill, compute, tiny_copy
+from reports.studies.learned import publications, staleness
 from simulator.experiment import Cell, RunDirectory, read_json
 from simulator.feasible import check_worlds
 from simulator.marketplace import CascadeConfig, Marketplace, learn_from_log
-from simulator.ranking import OracleRanker
+from simulator.ranking import OracleRanker, TableRanker
 from simulator.records import DAY, Requests, concatenate
 from simulator.retrieval import OracleRetriever, PopularityRetriever, RandomRetriever
 from simulator.scenario import load, names
@@ -197,3 +198,27 @@ def test_labels_may_be_later_than_a_model_remembers_by_default(arm, tmp_path):
     for cell in (Cell(world=1, name=BURN_IN), Cell(world=1, name=arm, days=1)):
         compute(Task(cell=cell, scenario=s, root=str(tmp_path), identity={}, index=0, full=False), 2)
     assert sum(day["revenue"] for day in read_json(run.cell(cell) / "cell.json")["days"]) > 0
+
+
+def test_a_log_without_a_row_has_no_staleness_and_is_filled_with_nothing():
+    s = tiny("auction.reserve=2", "world.base_logit=-14")
+    world = build(s.world, 1, s.all_days)
+    rate = np.full(world.catalog.ads.rows, 1e-6, dtype=np.float32)
+    market = Marketplace(world, s.market, RandomRetriever(world.catalog, 1), TableRanker(rate))
+    log = market.run_day(0).log
+    assert len(log) == 0
+    assert np.isnan(list(staleness(log, log, s.cascade).values())).all()
+    assert len(backfill(log, TableRanker(rate), s)) == 0
+
+
+def test_a_tick_that_divides_no_day_publishes_at_the_first_end_past_each_sync():
+    clock = CascadeConfig(candidates=8, tick=7000, sync=14_000)
+    found = publications(clock, 3 * DAY)
+    ends = [min(day * DAY + tick, (day + 1) * DAY) for day in range(3) for tick in range(7000, DAY + 7000, 7000)]
+    last, expected = 0, []
+    for end in ends:
+        if end // 14_000 > last // 14_000:
+            expected.append(end)
+        last = end
+    assert found.tolist() == expected
+    assert np.diff(found).max() <= clock.sync + clock.tick
