@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reports.arms import make_ranker, make_retriever, parse
+from reports.studies.packing import pack, unpack
 from simulator.blame import blamed
 from simulator.plugins import RANKERS, RETRIEVERS, make, nearest, registered
 from simulator.testing import Check, check_ranker, check_retriever
@@ -60,12 +61,17 @@ def told(checks: Sequence[Check]) -> Iterator[str]:
 
 def _retriever(spelling: str, name: str) -> list[Check]:
     parts = parse(spelling)
-    return check_retriever(lambda catalog, seed: make_retriever(parts, catalog, seed, {}, {}), name=name)
+    return check_retriever(lambda catalog, seed: make_retriever(parts, catalog, seed, {}, {}), name=name, filed=_kept)
 
 
 def _ranker(spelling: str, name: str) -> list[Check]:
     parts = parse(spelling)
-    return check_ranker(lambda catalog, seed: make_ranker(parts, catalog, seed, {}), name=name)
+    return check_ranker(lambda catalog, seed: make_ranker(parts, catalog, seed, {}), name=name, filed=_kept)
+
+
+def _kept(state: Any) -> Any:
+    """A snapshot as a run keeps it: data, no code."""
+    return unpack(pack(state))
 
 
 def _made(name: str) -> Any:

@@ -25,7 +25,7 @@ from functools import partial
 
 from simulator.blame import ContractError
 from simulator.plugins import RankerFactory, RetrieverFactory
-from simulator.testing.bench import Bench, Check, judged
+from simulator.testing.bench import Bench, Check, Filed, judged
 from simulator.testing.clauses import BOTH, has
 from simulator.testing.knowledge import knowledge
 from simulator.testing.ranker_clauses import OWN as OF_RANKERS
@@ -36,25 +36,30 @@ from simulator.testing.watched import WatchedRanker, WatchedRetriever
 KNOWS = {"knowledge": knowledge}
 
 
-def check_retriever(factory: RetrieverFactory, *, seed: int = 0, name: str | None = None) -> list[Check]:
+def check_retriever(
+    factory: RetrieverFactory, *, seed: int = 0, name: str | None = None, filed: Filed | None = None
+) -> list[Check]:
     """Try a retriever's whole contract in a tiny world.
 
     Args:
         factory: ``factory(catalog, seed)``.
         seed: of the world; the plug-in's is derived from it.
         name: how the details call it; the factory's own name if None.
+        filed: a snapshot -> the snapshot as it comes back from a file; through pickle if None.
 
     Returns:
         The clauses, in the order in which it makes sense to mend them.
     """
-    bench = Bench(factory, seed, name, WatchedRetriever)
+    bench = Bench(factory, seed, name, WatchedRetriever, filed)
     verbs = partial(has, verbs=("retrieve", "score", "update", "sync"))
     return judged(bench, {"verbs": verbs} | OF_RETRIEVERS | BOTH | KNOWS)
 
 
-def check_ranker(factory: RankerFactory, *, seed: int = 0, name: str | None = None) -> list[Check]:
+def check_ranker(
+    factory: RankerFactory, *, seed: int = 0, name: str | None = None, filed: Filed | None = None
+) -> list[Check]:
     """Try a ranker's whole contract in a tiny world; arguments and result as of :func:`check_retriever`."""
-    bench = Bench(factory, seed, name, WatchedRanker)
+    bench = Bench(factory, seed, name, WatchedRanker, filed)
     return judged(bench, {"verbs": partial(has, verbs=("rank", "update", "sync"))} | OF_RANKERS | BOTH | KNOWS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -30,15 +31,27 @@ class Check(NamedTuple):
     detail: str
 
 
+Filed = Callable[[Any], Any]
+"""A state -> the state as it comes back from a file."""
+
+
+def pickled(state: Any) -> Any:
+    """The state there and back through pickle: bytes of this process, never those of somebody's file."""
+    return pickle.loads(pickle.dumps(state))  # noqa: S301
+
+
 class Bench:
     """Makes fresh plug-ins of one factory, and runs them through the market."""
 
-    def __init__(self, factory: Callable[..., Any], seed: int, name: str | None, watch: type[Watched]) -> None:
+    def __init__(
+        self, factory: Callable[..., Any], seed: int, name: str | None, watch: type[Watched], filed: Filed | None = None
+    ) -> None:
         self.factory = factory
         self.seed = seed
         # Never the world's own: whoever has that can build the world.
         self.own_seed = subseed(seed, "plug-in of the contract check")
         self.watch = watch
+        self.filed = filed or pickled
         # A copy: a plug-in that writes to what it is handed spoils its own stage only.
         self.stage = copy.deepcopy(stage_of(seed))
         own = getattr(factory, "__name__", type(factory).__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import takewhile
@@ -129,11 +128,11 @@ def snapshot(bench: Bench) -> str:
     first, second = bench.stage.parts()
     plugin.learn(first)
     state, then = plugin.call("snapshot"), plugin.answer()
-    with blamed(f"{plugin.where()}: pickling its snapshot"):
-        filed = pickle.dumps(state)
+    with blamed(f"{plugin.where()}: keeping its snapshot in a file"):
+        filed = bench.filed(state)
     plugin.learn(second)
     twin, filed_twin = bench.make(), bench.make()
-    for one, its, way in ((twin, state, ""), (filed_twin, pickle.loads(filed), " from a file")):  # noqa: S301 - ours
+    for one, its, way in ((twin, state, ""), (filed_twin, filed, " from a file")):
         one.now = int(first.ready_at[-1])
         one.call("restore", its)
         if not same(then, one.answer()):

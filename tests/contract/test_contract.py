@@ -373,7 +373,7 @@ STOPPED = {"determinism", "no peeking", "knowledge"}
         (WritesBids, "inputs", set(), "it changed offers.bid, must leave what it is handed as it is"),
         (WritesLabels, "inputs", None, "it changed impressions.label"),
         (HalfASnapshot, "snapshot", set(), "has snapshot only, must have both snapshot and restore or none"),
-        (SnapshotForNoFile, "snapshot", set(), "pickling its snapshot raised AttributeError: Can't pickle"),
+        (SnapshotForNoFile, "snapshot", set(), "keeping its snapshot in a file raised AttributeError: Can't pickle"),
         (SnapshotByReference, "snapshot", set(), "after restore it learns otherwise"),
         (SnapshotOfNothingServed, "snapshot", set(), "does not serve what was served"),
     ],

@@ -27,6 +27,7 @@ from reports.studies.workers import compute_all
 from simulator.experiment import SCHEMA, Cell, RunDirectory, read_json, write_json
 from simulator.run_lock import locked
 from simulator.scenario import load
+from tests.reports.run_contract import check_redrawn
 from tests.reports.studies.commands import run_command
 from tests.reports.studies.tiny import SETS, arguments, comparable, start
 
@@ -309,11 +310,40 @@ def test_a_damaged_file_is_named_and_what_to_do_works(half, whole, tmp_path, cap
         again(root, whole)
 
 
+@pytest.mark.parametrize("file", ["arm.safetensors", "ranker.safetensors", "hidden.npy", "log.parquet", "cell.json"])
+def test_one_flipped_bit_of_an_unfinished_run_is_named(half, tmp_path, capsys, file):
+    root = tmp_path / "run"
+    shutil.copytree(half, root)
+    path = next(root.rglob(file), None)
+    if path is None:
+        pytest.skip("an arm that has no weights left none")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    said = one_line(run_command(typed(root), capsys))
+    assert said.startswith(f"cs3bench: error: {path}: damaged or incomplete (its digest is not the one in ")
+    assert said.endswith(f"; remove {path.parent} to compute it again")
+    assert not (root / LAST).exists()
+
+
+def test_a_finished_arm_whose_log_is_gone_is_made_again(half, whole, tmp_path):
+    root = tmp_path / "run"
+    shutil.copytree(half, root)
+    (root / "cells/world-1/random/log.parquet").unlink()
+    again(root, whole)
+
+
+def test_a_page_of_one_world_tells_no_nan(whole, tmp_path):
+    root = tmp_path / "run"
+    shutil.copytree(whole, root)
+    check_redrawn(root)
+
+
 def test_damaged_results_are_made_again(whole, tmp_path, capsys):
     root = tmp_path / "run"
     shutil.copytree(whole, root)
     (root / "results.json").write_text('{"verdict": ')
-    assert "results.json: not a readable JSON file" in one_line(run_command(["report", str(root)], capsys))
+    assert "results.json: damaged or incomplete" in one_line(run_command(["report", str(root)], capsys))
     again(root, whole)
 
 

@@ -15,8 +15,10 @@ import pytest
 import torch
 
 import reports
+from reports.studies.contract import check_name
 from reports.studies.packing import pack, unpack
 from reports.studies.states import load_array, load_arrays, load_state, save_array, save_state
+from simulator.retrieval import PopularityRetriever
 from simulator.seal import seal
 
 SHARED = torch.arange(6.0).reshape(2, 3)
@@ -77,6 +79,22 @@ def test_the_same_bytes_in_another_process():
 def test_what_is_no_data_is_refused_with_its_place(value, said):
     with pytest.raises(TypeError, match=said):
         pack({"a": [1, value]})
+
+
+class NoData(PopularityRetriever):
+    """A retriever whose snapshot no run could keep."""
+
+    def snapshot(self):
+        return {"kept": Pair(1)}
+
+    def restore(self, state):
+        pass
+
+
+def test_the_contract_check_says_what_a_run_could_not_keep():
+    (found,) = [one for one in check_name(f"{__name__}:NoData") if one.name == "snapshot"]
+    assert not found.passed
+    assert "keeping its snapshot in a file raised TypeError: state['kept'] is a Pair, must be numbers" in found.detail
 
 
 class Trap:

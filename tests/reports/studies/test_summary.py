@@ -421,6 +421,10 @@ class TestPieces:
         np.testing.assert_allclose(found["lift"]["hi"], found["lift"]["lo"])
         assert (found["revenue"]["hi"] - found["revenue"]["lo"] > 1).all()
 
+    def test_k_saved_in_one_world_has_no_interval(self):
+        found = summary.k_saved(S, A[:1], [facts(1, 1.5)])
+        assert found["text"].endswith("candidates (one world, no interval).")
+
     def test_k_saved(self):
         found = summary.k_saved(S, A, [facts(w, 1.5) for w in (1, 2, 3)])
         each = [10 + 10 * (300 / 1.5 / 100 - 2) / 1, 10 + 10 * (330 / 1.5 / 100 - 2), 5 + 5 * (270 / 1.5 / 100 - 1)]
