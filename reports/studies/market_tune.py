@@ -116,7 +116,11 @@ def run(
     Raises:
         ValueError: for an unknown arm, or a ranker other than the burn-in's: its log holds one ranker's columns.
     """
+    if len(set(config.models)) < len(config.models):
+        raise ValueError(f"models == {list(config.models)}, must name each once")
     for model in config.models:
+        if arms.parse(model).backbone == arms.ORACLE:
+            raise ValueError(f"model == '{model}', must have settings to search: the oracle has none")
         if arms.parse(model).ranker != arms.DEFAULT_RANKER:
             raise ValueError(f"model == '{model}', must be an arm on the burn-in's ranker, {arms.DEFAULT_RANKER}")
     feasible.check(config.shortened)

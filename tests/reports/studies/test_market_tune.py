@@ -49,3 +49,10 @@ def test_the_shipped_settings_lie_on_the_ladders() -> None:
     assert set(found) <= set(RIVALS)
     for params in found.values():
         SPACE.point(params)
+
+
+@pytest.mark.parametrize(("models", "said"), [(("dssm", "dssm"), "must name each once"), (("oracle",), "has none")])
+def test_a_search_that_cannot_be_run_is_refused_before_its_burn_in(models, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        market_tune.run(market_tune.MarketTuneConfig(scenario=tiny(), models=models), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
