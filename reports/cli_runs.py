@@ -65,7 +65,8 @@ def compare(
 ) -> None:
     """Arms of several runs beside each other, with what differs between the runs: worlds, scenario, days, tuning."""
     from reports.comparison import compare as compared
-    from reports.comparison_page import lines, write_comparison
+    from reports.comparison import write
+    from reports.comparison_page import lines
 
     found = compared(paths, metric, arms).record()
     if as_json:
@@ -75,4 +76,4 @@ def compare(
     else:
         echo("\n".join(lines(found)))
     if out is not None:
-        echo(f"\npage: {write_comparison(found, out)}", err=as_json)
+        echo(f"\npage: {write(found, out)}", err=as_json)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reports.runs import Run, load_run
+from simulator.files import filled
 from simulator.plugins import nearest
 
 Record = Mapping[str, Any]
@@ -340,3 +341,26 @@ def _flat(record: Record, prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def write(comparison: Record, out: Path) -> Path:
+    """Write a comparison's page, tables, figures and numbers into a directory of its own; the page's path.
+
+    Args:
+        comparison: as ``Comparison.record()`` returns it.
+        out: the directory.
+
+    Raises:
+        ValueError: one line naming the file, if the directory holds something else or cannot be written; nothing is
+            written then.
+    """
+    from reports.comparison_page import write_page
+
+    try:
+        if out.exists() and any(out.iterdir()) and not (out / "comparison.json").exists():
+            raise ValueError(f"{out}: not empty and not a comparison, choose another --out")
+    except OSError as error:
+        raise ValueError(f"{out}: {error.strerror or error}, choose another --out") from error
+    with filled(out) as aside:
+        write_page(comparison, aside)
+    return out / "index.html"

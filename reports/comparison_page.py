@@ -13,7 +13,6 @@ from reports.parts import TONES, Cell, Section, speller, table
 from reports.shell import inlined, template
 from reports.strokes import direction, draw_into, effect, write_aside
 from reports.study_page import markdown
-from simulator.files import filled
 
 Record = Mapping[str, Any]
 CAUTION = (
@@ -42,28 +41,13 @@ def lines(comparison: Record) -> list[str]:
     return [*text, CAUTION]
 
 
-def write_comparison(comparison: Record, out: Path) -> Path:
-    """Write ``index.html``, ``tables.md``, ``comparison.json`` and ``figures/``; the page's path.
+def write_page(comparison: Record, out: Path) -> None:
+    """Write ``index.html``, ``tables.md``, ``comparison.json`` and ``figures/`` into ``out``.
 
     Args:
         comparison: as ``Comparison.record()`` returns it.
-        out: a directory of its own.
-
-    Raises:
-        ValueError: one line naming the file, if the directory holds something else or cannot be written; nothing is
-            written then.
+        out: a directory.
     """
-    try:
-        if out.exists() and any(out.iterdir()) and not (out / "comparison.json").exists():
-            raise ValueError(f"{out}: not empty and not a comparison, choose another --out")
-    except OSError as error:
-        raise ValueError(f"{out}: {error.strerror or error}, choose another --out") from error
-    with filled(out) as aside:
-        _write(comparison, aside)
-    return out / "index.html"
-
-
-def _write(comparison: Record, out: Path) -> None:
     write_aside(out / "comparison.json", (json.dumps(comparison, indent=1) + "\n").encode())
     svgs = draw_into(out, drawable(comparison))
     built = [_chosen(comparison), _all(comparison), _runs(comparison)]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reports.kinds import FILES, KINDS
+from reports.kinds import FILES
 from reports.runs import cells_of, load_run, manifest_of, reading
 from reports.terminal import on_one_line
 from simulator.files import DamagedError
@@ -99,7 +99,7 @@ def _entry(root: Path) -> Entry:
     except (ValueError, OSError) as error:
         state = DAMAGED if isinstance(error, DamagedError) else UNREADABLE
         text = str(error).replace(f"{root}/", "")
-    of = cells if state == "complete" else _planned(root, kind, manifest)
+    of = cells if state == "complete" else _planned(manifest)
     return Entry(
         name=root.resolve().name, path=str(root), kind=kind, scenario=scenario,
         created=str(manifest.get("created") or ""), bytes=size_of(root), cells=cells, of=of,
@@ -122,31 +122,10 @@ def _under_way(root: Path) -> bool:
     return (root / "work").exists() or next(root.rglob(PROGRESS), None) is not None
 
 
-def _planned(root: Path, kind: str, manifest: Record) -> int | None:
-    """Cells of the study: the progress file has a place for each, else as its manifest says.
-
-    Of several levels, all are as large as the largest one that has begun.
-    """
-    from reports.studies.planned import planned_cells
-
-    values = manifest.get("identity", {}).get("values")
-    levels = KINDS[kind].levels if kind in KINDS else ""
-    path = root / PROGRESS
-    if not levels and path.exists():
-        return path.stat().st_size // 8
-    told = planned_cells(kind, manifest.get("identity", {}))
-    if not levels or told is not None:
-        return told
-    found = [_level(path) for path in sorted(root.glob(levels)) if (path / "manifest.json").exists()]
-    values = manifest.get("identity", {}).get("values")
-    if not found or not values:
-        return None
-    return max(found) * len(values)
-
-
-def _level(root: Path) -> int:
-    path = root / PROGRESS
-    return path.stat().st_size // 8 if path.exists() else len(cells_of(root))
+def _planned(manifest: Record) -> int | None:
+    """Cells that the run will have, as its manifest says."""
+    planned = manifest.get("cells")
+    return planned if isinstance(planned, int) else None
 
 
 def _scenario(results: Record, manifest: Record) -> str:

@@ -138,9 +138,9 @@ def run_ab(
 
 def manifest_of(plan: Plan) -> dict[str, Any]:
     """What the run is: identity, and the rule of the verdict as fixed before the run."""
-    seeds = worlds_of(plan.scenario)
-    arms = (plan.control, plan.treatment)
-    return manifest(plan.identity(), command=plan.command, seeds=seeds, arms=arms, small=plan.small, rule=rule())
+    seeds, arms, cells = worlds_of(plan.scenario), (plan.control, plan.treatment), len(cells_of(plan).all())
+    more: dict[str, Any] = {"small": plan.small, "rule": rule()}
+    return manifest(plan.identity(), command=plan.command, seeds=seeds, cells=cells, arms=arms, **more)
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------

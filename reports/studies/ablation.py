@@ -156,8 +156,9 @@ def run_ablation(
     """
     check(plan)
     root = out or plan.default_out()
+    more: dict[str, Any] = {"cells": sum(planned(plan, s) for s in plan.scenarios), "small": plan.small}
     seeds = worlds_of(plan.scenarios[0])
-    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, small=plan.small)):
+    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, **more)):
         found, timed = {}, {}
         for scenario in plan.scenarios:
             found[scenario.name], timed[scenario.name] = _scenario(plan, scenario, root.absolute(), jobs, quiet, engine)
@@ -188,6 +189,12 @@ class Found:
         return untested(control, treatment, pair, self.differ(control, treatment))
 
 
+def planned(plan: Plan, s: Scenario) -> int:
+    """A burn-in and all cells of every world, the base without counters in the fresh ones, one A/A."""
+    fresh = len(worlds_of(s))
+    return (1 + len(cells())) * (plan.choosing + fresh) + fresh + 1
+
+
 def _scenario(
     plan: Plan, s: Scenario, root: Path, jobs: int, quiet: bool, engine: Dask | None
 ) -> tuple[Found, dict[str, Any]]:
@@ -196,7 +203,7 @@ def _scenario(
     home.parent.mkdir(parents=True, exist_ok=True)
     given = settings_of(s.name, plan.settings)
     identity = {"kind": "ablation of one scenario", "settings": given, "config": s.model_dump(mode="json")} | made_by()
-    run = RunDirectory(home, manifest(identity, command=plan.command, seeds=worlds_of(s)))
+    run = RunDirectory(home, manifest(identity, command=plan.command, seeds=worlds_of(s), cells=planned(plan, s)))
     tasks: dict[Cell, Task] = {}
     sides: dict[str, dict[str, list[Cell]]] = {}
     a_a = Cell(world=s.run.seed, name=A_A, days=1, variant=BASE)

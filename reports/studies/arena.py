@@ -169,9 +169,9 @@ def run_arena(
     check(plan.scenario)
     check_worlds(plan.scenario, seeds)
     root = out or plan.default_out()
-    written = manifest(plan.identity(), command=plan.command, seeds=seeds, arms=plan.arms, small=plan.small)
-    with RunDirectory.alone(root, written) as run:
-        cells = cells_of(plan)
+    cells = cells_of(plan)
+    more: dict[str, Any] = {"cells": len(cells.all()), "arms": plan.arms, "small": plan.small}
+    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, **more)) as run:
         compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet, engine=engine)
         facts = {arm: facts_of(run, mine) for arm, mine in cells.arms.items()}
         results = summary(plan, facts, facts_of(run, [cells.a_a])[0], compared(run, cells.arms))

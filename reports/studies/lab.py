@@ -135,9 +135,9 @@ def run_lab(
     check(plan)
     root = out or plan.default_out()
     arms = (*plan.interference, *plan.contamination)
-    written = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, arms=arms, small=plan.small)
-    with RunDirectory.alone(root, written) as run:
-        tasks = tasks_of(plan, root.absolute())
+    tasks = tasks_of(plan, root.absolute())
+    more: dict[str, Any] = {"cells": len(tasks), "arms": arms, "small": plan.small}
+    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=plan.seeds, **more)) as run:
         missing = run.missing(tasks)
         compute_all(
             run,

@@ -75,6 +75,7 @@ def manifest(
     *,
     command: str,
     seeds: Sequence[int],
+    cells: int | None = None,
     arms: Iterable[str] = (),
     reader: str = "",
     data: Mapping[str, Any] | None = None,
@@ -86,6 +87,7 @@ def manifest(
         identity: what makes two runs the same run, with ``config`` and :func:`made_by` in it.
         command: what was typed.
         seeds: of the worlds, or of the models where there is no world.
+        cells: how many the run will have, those of its levels among them; None if it shows on the way.
         arms: spellings whose plug-ins decide the numbers.
         reader: of a log, by name or ``module:function``.
         data: what was read of the log.
@@ -97,6 +99,7 @@ def manifest(
         "config": identity["config"],
         "versions": {"cs3-bench": identity["version"], **identity["libraries"]},
         "seeds": list(seeds),
+        "cells": cells,
         **more,
         "kernels": [kernels()],
         "made_of": made_of(modules_of(arms) | ({reader.partition(":")[0]} if ":" in reader else set()), data),

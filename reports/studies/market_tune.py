@@ -126,10 +126,10 @@ def run(
     feasible.check(config.shortened)
     feasible.check_worlds(config.shortened, [config.seed])
     identity = {"kind": "market-tune", "config": config.model_dump(mode="json"), **made_by()}
-    written = manifest(identity, command=command, seeds=[config.seed], arms=config.models)
+    log = Cell(world=config.seed, name=LOG)
+    every = [log, *(Cell(world=config.seed, name=model) for model in config.models)]
+    written = manifest(identity, command=command, seeds=[config.seed], cells=len(every), arms=config.models)
     with RunDirectory.alone(out, written) as directory:
-        log = Cell(world=config.seed, name=LOG)
-        every = [log, *(Cell(world=config.seed, name=model) for model in config.models)]
         missing = directory.missing(every)
         per_day = -(-DAY // config.scenario.cascade.tick)
 

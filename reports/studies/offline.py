@@ -147,9 +147,11 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
         raise ValueError(f"jobs == {jobs}, must be at least 1")
     models, data = checked(config)
     identity = identity_of(config, data)
+    cells = [Cell(world=seed, name=model) for seed in config.seeds for model in models]
     made: dict[str, Any] = {"arms": models, "reader": config.data, "data": read_with_files(config).told()}
-    with RunDirectory.alone(out, manifest(identity, command=command, seeds=config.seeds, **made)) as run:
-        cells = [Cell(world=seed, name=model) for seed in config.seeds for model in models]
+    with RunDirectory.alone(
+        out, manifest(identity, command=command, seeds=config.seeds, cells=len(cells), **made)
+    ) as run:
         _compute_missing(
             config, run, identity, cells, sum(1 for _ in steps(data.impressions, config.sync)), jobs, quiet
         )

@@ -130,9 +130,9 @@ def run_sensitivity(
     """
     levels = check(plan)
     root = out or plan.default_out()
-    arms = (plan.control, plan.treatment)
-    made = manifest(plan.identity(), command=plan.command, seeds=plan.seeds, arms=arms, small=plan.small)
-    with RunDirectory.alone(root, made):
+    cells = sum(len(cells_of(plan, scenario)) for scenario in levels.values())
+    more: dict[str, Any] = {"cells": cells, "arms": (plan.control, plan.treatment), "small": plan.small}
+    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=plan.seeds, **more)):
         found = [
             _level(plan, scenario, root / "levels" / f"{level:g}", jobs, quiet, engine)
             for level, scenario in levels.items()
@@ -143,23 +143,28 @@ def run_sensitivity(
     return root, read_json(root / "results.json")
 
 
+def cells_of(plan: Plan, scenario: Scenario) -> list[Cell]:
+    """The cells of one level: burn-ins, then both arms in every world."""
+    days, seeds = scenario.run.days, worlds_of(scenario)
+    arms = [Cell(world=w, name=arm, days=days) for arm in (plan.control, plan.treatment) for w in seeds]
+    return [*(Cell(world=w, name=BURN_IN) for w in seeds), *arms]
+
+
 def _level(plan: Plan, scenario: Scenario, root: Path, jobs: int, quiet: bool, engine: Dask | None) -> Level:
     """Both arms in every world at one level."""
-    days, seeds = scenario.run.days, worlds_of(scenario)
     identity = {"kind": "level", "arms": [plan.control, plan.treatment], "config": scenario.model_dump(mode="json")}
     identity |= made_by()
     root.parent.mkdir(parents=True, exist_ok=True)
-    written = manifest(identity, command=plan.command, seeds=seeds, arms=(plan.control, plan.treatment))
-    with RunDirectory.alone(root, written) as run:
-        arms = {arm: [Cell(world=w, name=arm, days=days) for w in seeds] for arm in (plan.control, plan.treatment)}
-        cells = [*(Cell(world=w, name=BURN_IN) for w in seeds), *(cell for mine in arms.values() for cell in mine)]
+    cells = cells_of(plan, scenario)
+    more: dict[str, Any] = {"cells": len(cells), "arms": (plan.control, plan.treatment)}
+    with RunDirectory.alone(root, manifest(identity, command=plan.command, seeds=worlds_of(scenario), **more)) as run:
         tasks = {
             cell: Task(cell=cell, scenario=scenario, root=str(root.absolute()), identity=identity, index=i, full=False)
             for i, cell in enumerate(cells)
         }
         compute_missing(run, scenario, tasks, jobs=jobs, quiet=quiet, engine=engine)
         run.finish()
-        a, b = arms[plan.control], arms[plan.treatment]
+        a, b = ([cell for cell in cells if cell.name == arm] for arm in (plan.control, plan.treatment))
         differ = [differing(shown(run, one), shown(run, other)) for one, other in zip(a, b, strict=True)]
         return Level(facts_of(run, a), facts_of(run, b), differ)
 

@@ -129,6 +129,7 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
     check(config)
     identity = {"kind": "tune", "config": config.model_dump(mode="json", exclude={"path"}), **made_by()}
     made: dict[str, Any] = {
+        "cells": 2 * len(config.models),
         "arms": config.models,
         "reader": config.data,
         "data": read_with_files(config.offline()).told(),
