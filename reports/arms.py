@@ -161,7 +161,7 @@ def make_retriever(
     if others:
         slots["extras"] = _extras(others, catalog, vector_widths(factory, takes))
     if losses:
-        from baselines.auxiliary import together
+        from baselines.training.auxiliary import together
 
         widths = vector_widths(factory, takes)
         slots["auxiliary"] = together(*(one.auxiliary(catalog, its, widths, WIDTH) for one, its in losses))

@@ -5,11 +5,10 @@
     ads, logits = server.serve(users, time, context, k)   # features -> state fetch -> user tower -> search -> top k
 
 Reading order: ``server`` is the path; ``layers`` reads a tower's layers, those that somebody else replaced among them;
-``runtimes`` runs them; ``scan`` finds the best ads by scoring all of them. Results are the retriever's own, up to the
-rounding of float32.
+``runtimes`` runs them; ``search.scan`` finds the best ads by scoring all of them. Results are the retriever's own, up
+to the rounding of float32.
 """
 
-from baselines.serving.scan import Scan
 from baselines.serving.server import Served, Server, freeze
 
-__all__ = ["Scan", "Served", "Server", "freeze"]
+__all__ = ["Served", "Server", "freeze"]

@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from baselines.counters import Counters
-from baselines.features import Events, FieldEmbedding, Fields, SideInput
-from baselines.score import Cosine
+from baselines.search.scan import Scan
 from baselines.serving.layers import layers_of
 from baselines.serving.runtimes import RUNTIMES, Encode
-from baselines.serving.scan import Scan
-from baselines.tower import TowerRetriever
+from baselines.training.counters import Counters
+from baselines.training.features import Events, FieldEmbedding, Fields, SideInput
+from baselines.training.score import Cosine
+from baselines.training.tower import TowerRetriever
 from simulator.records import PAD, Floats, Ints, Keys, Offers, Requests
 
 TORCH = "torch"

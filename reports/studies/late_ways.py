@@ -19,11 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from baselines.facet_mips import FacetMips
-from baselines.late_scan import ExactScan, Query
-from baselines.muvera import FdeConfig, Muvera
-from baselines.search import VectorFinder
-from baselines.top import top_by_id
+from baselines.late.facet_mips import FacetMips
+from baselines.late.muvera import FdeConfig, Muvera
+from baselines.late.scan import ExactScan, Query
+from baselines.search.finder import VectorFinder
+from baselines.search.top import top_by_id
 from reports.metrics import quantile_ci
 from reports.studies.late_items import Side
 from reports.studies.learning import curve

@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from baselines.features import Events
-from baselines.serving import Scan, Server, freeze
+from baselines.search.scan import Scan
+from baselines.serving import Server, freeze
 from baselines.serving.runtimes import RUNTIMES
 from baselines.serving.server import TORCH
+from baselines.training.features import Events
 from reports.arms import WIDTH, make_ranker, make_retriever, parse, takes_extras
 from reports.latency import machine
 from reports.load import as_dict, change_of_qps, interleaved, knee, open_loop, poisson, quantiles, together

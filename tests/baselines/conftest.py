@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from baselines.dnn import dnn
-from baselines.ranker import OnlineRanker
+from baselines.rankers.dnn import dnn
+from baselines.rankers.online import OnlineRanker
 from reports.arms import make_retriever, parse
 from simulator.auction import AuctionConfig
 from simulator.marketplace import CascadeConfig, MarketConfig, Marketplace

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.facet_mips import FacetMips
-from baselines.late_scan import ExactScan, FacetMajor, Query, scan
-from baselines.muvera import FdeConfig, Muvera
+from baselines.late.facet_mips import FacetMips
+from baselines.late.muvera import FdeConfig, Muvera
+from baselines.late.scan import ExactScan, FacetMajor, Query, scan
 from tests.bench.conftest import per_second
 
 USER_FACETS, ITEM_FACETS, FACET, K = 8, 4, 32, 50

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.faiss_index import on_one_thread
-from baselines.serving import Scan, freeze
+from baselines.search.faiss_index import on_one_thread
+from baselines.search.scan import Scan
+from baselines.serving import freeze
 from baselines.serving.layers import layers_of
 from baselines.serving.runtimes import RUNTIMES
 from reports.arms import make_retriever, parse

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.network import RankerConfig
-from baselines.tower import TowerConfig
+from baselines.rankers.network import RankerConfig
+from baselines.training.tower import TowerConfig
 from cs3.extras import CS3Config
 from reports.arms import ORACLE, REMEMBERED, make_arm, parse
 from simulator.plugins import RANKERS, RETRIEVERS, make, registered, settings_of, takes

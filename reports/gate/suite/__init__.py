@@ -4,7 +4,7 @@ Reading order: ``benchmark`` (what one is), ``world`` (the market they share), t
 ``search``, ``stores``, ``towers``, ``served``. ``manifest.toml`` declares what must be there.
 
 The gate runs these files, those of the head, over the packages of another revision as well. So they know each other by
-relative imports only, and import what they benchmark when they are set up.
+relative imports only, and import what they benchmark when they are set up; what has moved since is ``moved``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .benchmark import Benchmark, Case
+from .moved import imported
 from .world import K
 
 ROWS, ADS = 100, 10_000
@@ -32,7 +33,7 @@ def by_id() -> Case:
     """The K best columns of rows of torch scores, ties by the column."""
     import torch
 
-    from baselines.top import top_by_id
+    top_by_id = imported("baselines.search.top:top_by_id", formerly="baselines.top:top_by_id")
 
     score = torch.randn(FEW, MANY, generator=torch.Generator().manual_seed(1))
 
@@ -48,7 +49,8 @@ def maxsim(n_users: int, n_ads: int) -> Case:
     """MaxSim of users with ads, 8 x 4 facets of 32."""
     import torch
 
-    from baselines.late_scan import FacetMajor, scan
+    facet_major = imported("baselines.late.scan:FacetMajor", formerly="baselines.late_scan:FacetMajor")
+    scan = imported("baselines.late.scan:scan", formerly="baselines.late_scan:scan")
 
     draws = torch.Generator().manual_seed(1)
 
@@ -56,7 +58,7 @@ def maxsim(n_users: int, n_ads: int) -> Case:
         return torch.nn.functional.normalize(torch.randn(n, h, FACET, generator=draws), dim=2)
 
     users, items = facets(n_users, USER_FACETS), facets(n_ads, ITEM_FACETS)
-    laid_out = FacetMajor.of(items)
+    laid_out = facet_major.of(items)
 
     def check(found: Any) -> None:
         plain = torch.einsum("rip,njp->rinj", users, items).amax(dim=3).sum(dim=1)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .benchmark import Benchmark, Case
+from .moved import imported
 from .world import WIDTH, requests, trained
 
 ADS, BEST = 100_000, 200
@@ -18,12 +19,14 @@ def _unit(n: int, seed: int) -> Any:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def _scan_of(items: Any) -> Any:
+    return imported("baselines.search.scan:Scan", formerly="baselines.serving.scan:Scan")(items)
+
+
 def scan(users: int) -> Case:
     """The best 200 of 100,000 ads for some users."""
-    from baselines.serving import Scan
-
     items, queries = _unit(ADS, 1), _unit(users, 2)
-    index = Scan(items)
+    index = _scan_of(items)
 
     def check(found: Any) -> None:
         score, ad = found
@@ -36,12 +39,12 @@ def scan(users: int) -> Case:
 
 def request(spelling: str) -> Case:
     """One request: features, state, user tower, exact scan, top K."""
-    from baselines.serving import Scan, freeze
+    from baselines.serving import freeze
     from simulator.records import take
 
     towers = trained(spelling)
     items = _unit(ADS, 1)
-    server = freeze(towers).over(Scan(items))
+    server = freeze(towers).over(_scan_of(items))
     one = take(requests(8), slice(5, 6))
 
     def check(found: Any) -> None:

@@ -89,7 +89,7 @@ class TestTrees:
                 [sys.executable, "-P", "-c", asked], env=env, check=True, capture_output=True, text=True
             )
             assert "simulator:mine" in said.stdout
-            assert "baselines.dssm" not in said.stdout
+            assert "baselines.towers.dssm" not in said.stdout
 
     @pytest.mark.parametrize(("ref", "words"), [
         ("no-such", "^--base no-such: must be a revision of .*, as git log and git branch --all show them$"),

@@ -11,6 +11,7 @@ import pytest
 
 from reports.gate.manifest import declared, problems
 from reports.gate.suite import BENCHMARKS
+from reports.gate.suite.moved import imported
 from reports.gate.worker import Session, load_suite
 
 SUITE = Path(sys.modules["reports.gate.suite"].__file__).parent
@@ -84,3 +85,17 @@ def test_set_up_runs_once_and_checks():
     session = Session(BENCHMARKS, {})
     assert session.answer({"do": "setup", "name": "auction/gsp"}) == {"right": True}
     assert session.live["auction/gsp"].last[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "formerly"),
+    [("json:dumps", "no_such:dumps"), ("no_such:dumps", "json:dumps")],
+    ids=["moved", "an older revision"],
+)
+def test_what_has_moved_is_found_where_it_is_or_was(name, formerly):
+    assert imported(name, formerly=formerly)([1]) == "[1]"
+
+
+def test_what_is_nowhere_is_missed_at_its_present_place():
+    with pytest.raises(ModuleNotFoundError, match="'no_such'"):
+        imported("no_such:dumps", formerly="nor_such:dumps")

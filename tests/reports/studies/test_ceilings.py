@@ -124,7 +124,7 @@ class TestSeeds:
         assert {seed_for(name, group, 7) for name in registered(group)} == {7}
 
     def test_everything_else_gets_one_of_its_own(self):
-        others = [seed_for(name, RETRIEVERS, 7) for name in ("my:Towers", "a.b:C", "baselines.dssm:dssm", "no")]
+        others = [seed_for(name, RETRIEVERS, 7) for name in ("my:Towers", "a.b:C", "baselines.towers.dssm:dssm", "no")]
         assert len(set(others)) == 1
         assert others[0] != 7
         assert seed_for("my:Towers", RANKERS, 7) not in (7, others[0])

@@ -101,7 +101,7 @@ def test_a_module_that_is_nowhere_has_no_file():
 
 def test_of_ours_what_decides_numbers_and_no_page():
     found = sources.code()
-    for name in ("simulator/auction.py", "baselines/tower.py", "cs3/cas.py", "reports/statistics.py"):
+    for name in ("simulator/auction.py", "baselines/training/trainer.py", "cs3/cas.py", "reports/statistics.py"):
         assert name in found
     assert "reports/studies/tuned/kuairand.toml" in found
     assert not [name for name in found if "page" in name or "figures" in name or "/testing/" in name]

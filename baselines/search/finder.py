@@ -1,0 +1,112 @@
+"""From published items to candidates: what serves a two-tower retriever when it does not scan all ads exactly.
+
+A finder is made from the items of one publication and lives until the next. Single vectors are found by FAISS
+(``hnsw``, ``ivf``) in the order of expected money (``money_index``); facets by the ways of late interaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.search.money_index import MoneyIndex
+from baselines.search.top import top_by_id
+from simulator.records import Candidates, Floats, Offers, Requests
+
+EXACT = "exact"
+SEARCHES = (EXACT, "hnsw", "ivf")
+
+
+class Finder(Protocol):
+    """Candidates from the items of one publication."""
+
+    def find(self, users: Tensor, log_bid: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The best ``k`` ads by gain * score + log bid.
+
+        Args:
+            users: what the user tower returned, [R, ...].
+            log_bid: [A], -inf where an ad may not compete.
+            k: how many.
+
+        Returns:
+            Ads int64 [R, <= k], best first, -1 pads at the end, and their scores, anything at pads.
+        """
+        ...
+
+
+MakesFinder = Callable[[Tensor, float], Finder]
+"""``make(items, gain)``: from what the item tower returned for all ads, [A, ...], and the head's gain."""
+
+
+def by_vectors(search: str) -> MakesFinder | None:
+    """The search of single vectors by its name; None for the exact one.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if search not in SEARCHES:
+        raise ValueError(f"search == {search!r}, must be one of {', '.join(SEARCHES)}")
+    return None if search == EXACT else lambda items, gain: VectorFinder(search, items, gain)
+
+
+class VectorFinder:
+    """Approximate search of unit vectors, exact scores of what it finds.
+
+    Args:
+        kind: ``hnsw`` or ``ivf``.
+        items: unit vectors [A, d].
+        gain: of the score in the logit.
+        over: candidates that the index is asked for, per ad that is wanted.
+    """
+
+    def __init__(self, kind: str, items: Tensor, gain: float, over: int = 2) -> None:
+        self._items, self._gain = items, gain
+        self.index = MoneyIndex(kind, items.numpy(), gain, over)
+
+    def held(self) -> int:
+        """Bytes of the vectors and of their index."""
+        return self._items.nbytes + self.index.held()
+
+    def find(self, users: Tensor, log_bid: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Ads and cosines; a request whose list is too short for ``k`` is answered exactly."""
+        listed = torch.from_numpy(self.index.listed(users.numpy(), log_bid.numpy(), k))
+        ids = listed.clamp(min=0)
+        score = torch.einsum("rd,rnd->rn", users, self._items[ids])
+        money = (self._gain * score + log_bid[ids]).masked_fill(listed < 0, -torch.inf)
+        best, place = top_by_id(money, k)
+        ad, score = ids.gather(1, place).masked_fill(~best.isfinite(), -1), score.gather(1, place)
+        enough = min(k, int(log_bid.isfinite().sum()))
+        short = (ad >= 0).sum(dim=1) < enough
+        if short.any():
+            every = users[short] @ self._items.T
+            best, exact = top_by_id(self._gain * every + log_bid, ad.shape[1])
+            ad[short], score[short] = exact.masked_fill(~best.isfinite(), -1), every.gather(1, exact)
+        return ad, score
+
+
+class Searching(Protocol):
+    """A retriever that may serve from an approximate search."""
+
+    def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
+        """As it serves."""
+        ...
+
+    def exact(self, requests: Requests, offers: Offers, k: int) -> Candidates:
+        """By scoring every ad."""
+        ...
+
+
+def recall_against_exact(retriever: Searching, requests: Requests, offers: Offers, k: int) -> Floats:
+    """Share of the exact best ``k`` that a retriever serves, float32 [R]; NaN where no ad may compete."""
+    found, exact = (way(requests, offers, k).ad for way in (retriever.retrieve, retriever.exact))
+    # One number for each (request, ad): requests do not meet.
+    request = np.arange(len(requests), dtype=np.int64)[:, None] * (offers.bid.size + 1)
+    legal = exact >= 0
+    hit = np.isin(exact + request, (found + request)[found >= 0]) & legal
+    share = np.full(len(exact), np.nan, dtype=np.float32)
+    np.divide(hit.sum(axis=1), legal.sum(axis=1), out=share, where=legal.any(axis=1), casting="same_kind")
+    return share
