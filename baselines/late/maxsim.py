@@ -34,13 +34,15 @@ from baselines.late.facet_mips import FacetMips
 from baselines.late.finder import FacetFinder
 from baselines.late.muvera import STORES, FdeConfig, Muvera
 from baselines.late.scan import ExactScan, LateIndex
-from baselines.search.finder import EXACT, MakesFinder
+from baselines.search.finder import EXACT, MakesFinder, Way
 from baselines.training.assembly import assembled, hands_over, side_widths
 from baselines.training.auxiliary import Auxiliary
+from baselines.training.config import TowerConfig
 from baselines.training.extras import Extras
 from baselines.training.features import FieldEmbedding, Fields, SideInput, mlp
+from baselines.training.retriever import TowerRetriever
 from baselines.training.score import MaxSim, handed_width
-from baselines.training.tower import Forward, Tower, TowerConfig, TowerRetriever, TwoTower, widen_first, with_extras
+from baselines.training.two_tower import Forward, Tower, TwoTower, widen_first, with_extras
 from simulator.keyed_random import subseed
 from simulator.plugins import takes
 from simulator.records import Catalog
@@ -278,7 +280,5 @@ def maxsim(
         head = {"gain": config.gain, "base_ctr": catalog.base_ctr}
         return LateTwoTower(user, item, score, **head, diversity=late.diversity, gates=late.gates)
 
-    retriever = assembled(catalog, seed, config, build, extras, auxiliary)
-    retriever.makes_finder = late_finder(late, seed)
-    retriever.indexed = late.candidates != "scan"
-    return retriever
+    way = Way(late_finder(late, seed), misses=late.candidates != "scan")
+    return assembled(catalog, seed, config, build, extras, auxiliary, way)

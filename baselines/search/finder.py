@@ -7,7 +7,7 @@ A finder is made from the items of one publication and lives until the next. Sin
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -42,15 +42,29 @@ MakesFinder = Callable[[Tensor, float], Finder]
 """``make(items, gain)``: from what the item tower returned for all ads, [A, ...], and the head's gain."""
 
 
-def by_vectors(search: str) -> MakesFinder | None:
-    """The search of single vectors by its name; None for the exact one.
+class Way(NamedTuple):
+    """How a retriever comes to its candidates.
+
+    Attributes:
+        makes_finder: makes what serves in place of the exact scan from each publication's items; None for the scan.
+        misses: whether that may miss ads.
+    """
+
+    makes_finder: MakesFinder | None
+    misses: bool
+
+
+def by_vectors(search: str) -> Way:
+    """The search of single vectors by its name.
 
     Raises:
         ValueError: for an unknown name.
     """
     if search not in SEARCHES:
         raise ValueError(f"search == {search!r}, must be one of {', '.join(SEARCHES)}")
-    return None if search == EXACT else lambda items, gain: VectorFinder(search, items, gain)
+    if search == EXACT:
+        return Way(None, misses=False)
+    return Way(lambda items, gain: VectorFinder(search, items, gain), misses=True)
 
 
 class VectorFinder:

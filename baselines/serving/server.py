@@ -9,7 +9,6 @@ Letters: R requests, w width of the user tower's input, d of a vector.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,11 +18,12 @@ import torch
 from baselines.search.scan import Scan
 from baselines.serving.layers import layers_of
 from baselines.serving.runtimes import RUNTIMES, Encode
-from baselines.training.counters import Counters
-from baselines.training.features import Events, FieldEmbedding, Fields, SideInput
+from baselines.training.features import Events, FieldEmbedding
+from baselines.training.publication import Publication
+from baselines.training.retriever import TowerRetriever
 from baselines.training.score import Cosine
-from baselines.training.tower import TowerRetriever
-from simulator.records import PAD, Floats, Ints, Keys, Offers, Requests
+from baselines.training.slots import joined
+from simulator.records import PAD, Catalog, Floats, Ints, Keys, Offers, Requests
 
 TORCH = "torch"
 """The runtime of towers that are no plain stack: their own forward."""
@@ -108,70 +108,63 @@ def freeze(retriever: TowerRetriever, *, runtime: str = "onnx", fetch: Fetch | N
     Raises:
         ValueError: for towers that return facets, an unknown runtime, or one that cannot run the user tower.
     """
-    model = retriever.serving
+    published = retriever.published
+    model = published.model
     if not isinstance(model.score, Cosine):
         raise ValueError(f"score == {type(model.score).__name__}, must be of single vectors to be served by this path")
     if runtime not in (*RUNTIMES, TORCH):
         raise ValueError(f"runtime == {runtime!r}, must be one of {', '.join((*RUNTIMES, TORCH))}")
-    rows = _published(retriever) if fetch is None else fetch
-    counters = None if retriever.counters is None else retriever.counters.frozen()
-    plain = runtime != TORCH
-    tower = _as_layers(retriever, counters, rows, runtime) if plain else _as_it_is(retriever, counters, rows)
-    _agrees(tower, retriever)
-    scan = Scan(retriever.items().numpy())
+    rows = _all_rows(published, retriever.catalog) if fetch is None else fetch
+    tower = _as_layers(published, rows, runtime) if runtime != TORCH else _as_it_is(published, rows)
+    _agrees(tower, published, retriever.catalog)
+    scan = Scan(published.items.numpy())
     scan.offer(np.full(scan.size, -np.inf, dtype=np.float32))
     return Server(tower, scan, float(model.gain()), float(model.bias))
 
 
-def _agrees(tower: UserTower, retriever: TowerRetriever) -> None:
+def _agrees(tower: UserTower, published: Publication, catalog: Catalog) -> None:
     """A tower that computes more than its table and layers say would be served wrong in silence."""
-    n = min(PROBES, retriever.catalog.users.rows)
-    now = 0 if retriever.counters is None else retriever.counters.published_at
+    n = min(PROBES, catalog.users.rows)
     probe = Requests(
         id=np.arange(n),
         user=np.arange(n, dtype=np.int32),
-        time=np.full(n, now),
-        context=np.zeros((n, len(retriever.catalog.context)), dtype=np.int32),
+        time=np.full(n, published.at),
+        context=np.zeros((n, len(catalog.context)), dtype=np.int32),
         arm=np.zeros(n, dtype=np.int8),
     )
-    ours, theirs = tower.encode(tower.inputs(Events.of(probe))), retriever.encode_users(probe).numpy()
+    ours, theirs = tower.encode(tower.inputs(Events.of(probe))), published.encode_users(probe).numpy()
     off = float(np.abs(ours - theirs).max())
     if not off <= TOLERANCE:
-        name = type(retriever.serving.user).__name__
+        name = type(published.model.user).__name__
         raise ValueError(f"|u - {name}'s| == {off:.2g}, must be at most {TOLERANCE:g}: serve it by runtime '{TORCH}'")
 
 
-def _published(retriever: TowerRetriever) -> Fetch | None:
-    """The extras' published rows of all users, copied; None where the tower reads none."""
-    everyone = torch.arange(retriever.catalog.users.rows)
-    slots = [slot for slot in (retriever.extras, retriever.auxiliary) if slot is not None and slot.user_width]
-    if not slots:
+def _all_rows(published: Publication, catalog: Catalog) -> Fetch | None:
+    """The slots' published rows of all users, copied; None where the tower reads none."""
+    everyone = torch.arange(catalog.users.rows)
+    extras = joined([slot.published_users(everyone) for slot in published.slots if slot.user_width])
+    if extras is None:
         return None
-    table = torch.cat([slot.published_users(everyone) for slot in slots], dim=1).numpy().copy()
+    table = extras.numpy().copy()
     return lambda users: table.take(users, axis=0)
 
 
-def _features(fields: Fields, counters: Counters | None, events: Events) -> SideInput:
-    if counters is None:
-        return fields.user_side(events, np.zeros((events.user.size, 0), dtype=np.float32))
-    return fields.user_side(events, counters.user_features(events.user, events.time))
-
-
-def _as_layers(retriever: TowerRetriever, counters: Counters | None, rows: Fetch | None, runtime: str) -> UserTower:
+def _as_layers(published: Publication, rows: Fetch | None, runtime: str) -> UserTower:
     """A tower that is a table and a stack of layers."""
-    tower, fields = retriever.serving.user, retriever.fields
+    tower, features = published.model.user, published.inputs.frozen()
+    pooled_fields = features.fields.pooled
     embedding = getattr(tower, "embedding", None)
     if not isinstance(embedding, FieldEmbedding) or not isinstance(tower.layers, torch.nn.Sequential):
         raise ValueError(f"runtime == {runtime!r}, must be '{TORCH}' for a {type(tower).__name__}")
     table = embedding.table.detach().numpy().copy()
 
     def inputs(events: Events) -> Floats:
-        x = _features(fields, counters, events)
+        x = features.users(events)
         assert x.bags is not None
         R, bags = len(x.codes), x.bags.numpy()
         known = np.maximum(np.count_nonzero(bags, axis=2), 1).astype(np.float32)
-        pooled = table.take(bags, axis=0).sum(axis=2)[:, : fields.pooled] / known[:, : fields.pooled, None]
-        history = pooled.reshape(R, fields.pooled * table.shape[1])
+        pooled = table.take(bags, axis=0).sum(axis=2)[:, :pooled_fields] / known[:, :pooled_fields, None]
+        history = pooled.reshape(R, pooled_fields * table.shape[1])
         parts = [table.take(x.codes.numpy(), axis=0).reshape(R, -1), history, x.dense.numpy()]
         if rows is not None:
             parts.append(rows(events.user))
@@ -180,14 +173,14 @@ def _as_layers(retriever: TowerRetriever, counters: Counters | None, rows: Fetch
     return UserTower(inputs, RUNTIMES[runtime](layers_of(tower.layers)))
 
 
-def _as_it_is(retriever: TowerRetriever, counters: Counters | None, rows: Fetch | None) -> UserTower:
+def _as_it_is(published: Publication, rows: Fetch | None) -> UserTower:
     """Any tower, by its own forward: the input goes through unseen."""
-    tower, fields = copy.deepcopy(retriever.serving.user), retriever.fields
+    tower, features = published.model.user, published.inputs.frozen()
 
     def forward(events: Events) -> Floats:
         extras = None if rows is None else torch.from_numpy(rows(events.user))
         with torch.inference_mode():
-            u: Floats = tower(_features(fields, counters, events), extras).numpy()
+            u: Floats = tower(features.users(events), extras).numpy()
         return u
 
     return UserTower(forward, lambda u: u)

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from baselines.towers.dssm import dssm
 from baselines.training.assembly import hands_over, side_widths, single_vector
 from baselines.training.auxiliary import Auxiliary
+from baselines.training.config import TowerConfig
 from baselines.training.extras import Extras
-from baselines.training.tower import TowerConfig, TowerRetriever
+from baselines.training.retriever import TowerRetriever
 from simulator.keyed_random import subseed
 from simulator.plugins import takes
 from simulator.records import Catalog

@@ -33,10 +33,11 @@ from torch.nn import functional
 from baselines.towers.dssm import dssm
 from baselines.training.assembly import hands_over, single_vector
 from baselines.training.auxiliary import Auxiliary, Trained, together
+from baselines.training.config import TowerConfig
 from baselines.training.extras import Extras
 from baselines.training.gather import Gathered
+from baselines.training.retriever import TowerRetriever
 from baselines.training.rowwise_adagrad import RowwiseAdagrad
-from baselines.training.tower import TowerConfig, TowerRetriever
 from simulator.keyed_random import subseed
 from simulator.plugins import takes
 from simulator.records import Catalog

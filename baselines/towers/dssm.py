@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from baselines.training.assembly import assembled, hands_over, side_widths, single_vector
 from baselines.training.auxiliary import Auxiliary
+from baselines.training.config import TowerConfig
 from baselines.training.extras import Extras
 from baselines.training.features import FieldEmbedding, Fields, SideInput, mlp
+from baselines.training.retriever import TowerRetriever
 from baselines.training.score import Cosine
-from baselines.training.tower import Tower, TowerConfig, TowerRetriever, TwoTower, widen_first, with_extras
+from baselines.training.two_tower import Tower, TwoTower, widen_first, with_extras
 from baselines.training.unit import unit
 from simulator.keyed_random import subseed
 from simulator.plugins import takes

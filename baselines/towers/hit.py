@@ -32,10 +32,12 @@ from torch.nn import functional
 
 from baselines.training.assembly import assembled, hands_over, side_widths
 from baselines.training.auxiliary import Auxiliary
+from baselines.training.config import TowerConfig
 from baselines.training.extras import Extras
 from baselines.training.features import FieldEmbedding, Fields, SideInput, looked_up, mlp
+from baselines.training.retriever import TowerRetriever
 from baselines.training.score import MaxSim, handed_width
-from baselines.training.tower import Forward, Tower, TowerConfig, TowerRetriever, TwoTower, widen_first, with_extras
+from baselines.training.two_tower import Forward, Tower, TwoTower, widen_first, with_extras
 from simulator.keyed_random import subseed
 from simulator.plugins import takes
 from simulator.records import Catalog

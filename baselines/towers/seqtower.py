@@ -32,11 +32,13 @@ from torch.nn import functional
 from baselines.towers.dssm import DssmTower
 from baselines.training.assembly import assembled, hands_over, side_widths, single_vector
 from baselines.training.auxiliary import Auxiliary
+from baselines.training.config import TowerConfig
 from baselines.training.dropout import dropped
 from baselines.training.extras import Extras
 from baselines.training.features import FieldEmbedding, Fields, SideInput, looked_up, widened
+from baselines.training.retriever import TowerRetriever
 from baselines.training.score import Cosine
-from baselines.training.tower import Tower, TowerConfig, TowerRetriever, TwoTower, linear_flops, with_extras
+from baselines.training.two_tower import Tower, TwoTower, linear_flops, with_extras
 from simulator.keyed_random import subseed
 from simulator.plugins import takes
 from simulator.records import Catalog

@@ -7,10 +7,18 @@ from typing import Any, TypeVar
 
 import torch
 
+from baselines.search.finder import EXACT, Way, by_vectors
 from baselines.training.auxiliary import Auxiliary
+from baselines.training.config import TowerConfig
+from baselines.training.counters import Counters, NoCounters
 from baselines.training.extras import Extras
 from baselines.training.features import FieldEmbedding, Fields
-from baselines.training.tower import TowerConfig, TowerRetriever, TwoTower
+from baselines.training.inputs import Inputs
+from baselines.training.retriever import TowerRetriever
+from baselines.training.score import Cosine, Score
+from baselines.training.slots import slots_of
+from baselines.training.trainer import TowerTrainer
+from baselines.training.two_tower import TwoTower
 from simulator.keyed_random import subseed
 from simulator.records import Catalog
 
@@ -27,6 +35,7 @@ def assembled(
     build: Callable[[FieldEmbedding, Fields], TwoTower],
     extras: Extras | None = None,
     auxiliary: Auxiliary | None = None,
+    way: Way | None = None,
 ) -> TowerRetriever:
     """A retriever around the model that ``build`` makes.
 
@@ -37,18 +46,33 @@ def assembled(
         build: makes the towers over the field table; what it draws is this seed's.
         extras: filler of the trainer's slot for vectors.
         auxiliary: filler of its slot for a further loss.
+        way: to candidates; that of ``config.search`` if None.
+
+    Raises:
+        ValueError: for a search of single vectors where the towers return facets.
     """
     fields = Fields(catalog)
+    slots = slots_of(extras, auxiliary)
     # The base is drawn from its own generator before any extra: layers that two arms share start equal.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(subseed(seed, "towers"))
         embedding = FieldEmbedding(fields.rows, config.embedding)
         model = build(embedding, fields)
-        for slot in (extras, auxiliary):
-            if slot is not None:
-                model.user.widen(slot.user_width)
-                model.item.widen(slot.item_width)
-    return TowerRetriever(catalog, seed, model, embedding, fields, config, extras, auxiliary)
+        for slot in slots:
+            model.user.widen(slot.user_width)
+            model.item.widen(slot.item_width)
+    for slot in slots:
+        slot.wrap(model)
+    counters = Counters(catalog, config.horizon) if config.counters else NoCounters()
+    trainer = TowerTrainer(model, embedding, Inputs(fields, counters), slots, config, catalog.ads.rows, seed)
+    return TowerRetriever(catalog, config, trainer, way or _way(config.search, model.score))
+
+
+def _way(search: str, score: Score) -> Way:
+    way = by_vectors(search)
+    if way.makes_finder is not None and not isinstance(score, Cosine):
+        raise ValueError(f"search == {search!r}, must be {EXACT!r} for towers that do not return one vector")
+    return way
 
 
 def hands_over(widths: Callable[..., tuple[int, int]]) -> Callable[[F], F]:

@@ -189,8 +189,14 @@ class Counters:
         """Time of the last publication."""
         return self._versions[-1].at
 
+    def published(self) -> Counters:
+        """All versions that are kept now, and nothing that is published later. For reads only."""
+        other = copy.copy(self)
+        other._versions = self._versions.copy()
+        return other
+
     def frozen(self) -> Counters:
-        """What the last publication made visible, and nothing that is published later. For reads only."""
+        """The last version alone. For reads only."""
         other = copy.copy(self)
         other._versions = deque([self._versions[-1]])
         return other
@@ -213,6 +219,42 @@ class Counters:
         self._user_last, self._ad_last = state["user_last"].copy(), state["ad_last"].copy()
         self._touched = [rows.copy() for rows in state["touched"]]
         self._versions = deque(Published(**version) for version in state["versions"])
+
+
+class NoCounters:
+    """The counters of a model that is fed none: no columns, whatever is counted."""
+
+    user_width = 0
+    ad_width = 0
+
+    def update(self, rows: Impressions) -> None:
+        """Counts nothing."""
+
+    def publish(self, now: int) -> None:
+        """Publishes nothing."""
+
+    def user_features(self, users: Keys, time: npt.NDArray[np.int64]) -> Floats:
+        """float32 [n, 0]."""
+        return np.zeros((users.size, 0), dtype=np.float32)
+
+    def ad_features(self, ads: Keys, time: npt.NDArray[np.int64]) -> Floats:
+        """float32 [n, 0]."""
+        return np.zeros((ads.size, 0), dtype=np.float32)
+
+    def published(self) -> NoCounters:
+        """Itself."""
+        return self
+
+    def frozen(self) -> NoCounters:
+        """Itself."""
+        return self
+
+    def snapshot(self) -> dict[str, Any]:
+        """No state."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing to take over."""
 
 
 def _count(table: npt.NDArray[np.float64], row: npt.NDArray[np.int64], clicks: Any, shows: Any) -> None:

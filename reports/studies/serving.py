@@ -280,10 +280,9 @@ def _warm(name: str, config: ServingConfig, world: World, log: Impressions) -> W
     retriever: Any = make_retriever(parse(name), world.catalog, config.seed, {}, {})
     retriever.update(log)
     retriever.sync(DAY)
-    slots = [slot for slot in (retriever.extras, retriever.auxiliary) if slot is not None]
     own = parse(name).backbone in STACKS_ONLY
     server = freeze(retriever, runtime="torch" if own else config.runtime)
-    return Warm(server, retriever.items().numpy(), retriever.cost(), sum(slot.user_width for slot in slots))
+    return Warm(server, retriever.items().numpy(), retriever.cost(), retriever.extra_widths()[0])
 
 
 def _about(warm: Warm, ads: int) -> dict[str, Any]:

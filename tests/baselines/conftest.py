@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from baselines.rankers.dnn import dnn
 from baselines.rankers.online import OnlineRanker
+from baselines.training.retriever import TowerRetriever
+from baselines.training.slots import AuxiliarySlot, ExtrasSlot
 from reports.arms import make_retriever, parse
 from simulator.auction import AuctionConfig
 from simulator.marketplace import CascadeConfig, MarketConfig, Marketplace
@@ -41,6 +45,16 @@ def make_ranker(world: World, seed: int = 3, **params: object) -> OnlineRanker:
 def make_towers(world: World, arm: str, seed: int = 3, **modifiers: object):
     """A small tower retriever by its arm's spelling."""
     return make_retriever(parse(arm), world.catalog, seed, SMALL, modifiers)
+
+
+def extras_of(towers: TowerRetriever) -> Any:
+    """What fills the slot for vectors; None if nothing does."""
+    return next((slot.filler for slot in towers.trainer.slots if isinstance(slot, ExtrasSlot)), None)
+
+
+def auxiliary_of(towers: TowerRetriever) -> Any:
+    """What fills the slot for a further loss; None if nothing does."""
+    return next((slot.filler for slot in towers.trainer.slots if isinstance(slot, AuxiliarySlot)), None)
 
 
 @pytest.fixture(scope="session")

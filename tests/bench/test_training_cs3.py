@@ -34,7 +34,7 @@ def test_training_with_cs3_beside_plain(described, batch):
     benchmark.pedantic(turn, rounds=ROUNDS if benchmark.enabled else 1, warmup_rounds=2 if benchmark.enabled else 0)
     for arm in (plain, cs3):
         assert all(bool(p.isfinite().all()) for p in arm.model.parameters())
-    written = cs3.extras.cascade.users.counts
+    written = cs3.trainer.slots[0].filler.cascade.users.counts
     assert int(written.sum()) == batch * len(times)  # every row was written once a step
     if benchmark.enabled:
         ratios = [b / a for a, b in times[2:]]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from baselines.rankers.network import RankerConfig
-from baselines.training.tower import TowerConfig
+from baselines.training.config import TowerConfig
 from cs3.extras import CS3Config
 from reports.arms import ORACLE, REMEMBERED, make_arm, parse
 from simulator.plugins import RANKERS, RETRIEVERS, make, registered, settings_of, takes
@@ -80,7 +80,7 @@ def test_settings_stand_in_brackets(catalog):
     found = parse("dssm+cts[alpha=0.5]+cms[beta=0.9,beta_item=0.98]@dnn")
     assert (found.modifiers, found.settings) == (("cts", "cms"), ({"alpha": 0.5}, {"beta": 0.9, "beta_item": 0.98}))
     arm = make_arm("dssm+cts[alpha=0.5]+cms[beta=0.9]", catalog, 1, modifiers={"horizon": 7})
-    config = arm.retriever.extras.config
+    config = arm.retriever.trainer.slots[0].filler.config
     assert (config.alpha, config.beta, config.horizon, config.cas) == (0.5, 0.9, 7, False)
 
 

@@ -17,7 +17,7 @@ from reports.arms import make_retriever, parse
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY, Offers
 from simulator.testing import check_retriever
-from tests.baselines.conftest import SMALL
+from tests.baselines.conftest import SMALL, extras_of
 
 FACETS = {"user_facets": 3, "item_facets": 2, "facet": 8}
 K = 12
@@ -149,8 +149,8 @@ def test_cs3_remembers_facets_of_the_other_side(world, log, market_config):
     towers = made(world, "maxsim+cts")
     learn_from_log(log, towers, market_config.cascade, 0)
     # c_u holds averages of ads' facets (2 x 8) flattened, c_v of users' (3 x 8).
-    assert (towers.extras.user_width, towers.extras.item_width) == (16, 24)
-    assert towers.extras.published_items().any()
+    assert (extras_of(towers).user_width, extras_of(towers).item_width) == (16, 24)
+    assert extras_of(towers).published_items().any()
 
 
 @pytest.mark.parametrize("way", [{}, {"candidates": "facets"}, {"candidates": "muvera"}], ids=str)

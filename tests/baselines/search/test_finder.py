@@ -41,7 +41,7 @@ def test_what_is_served_is_legal_ranked_and_nearly_exact(monkeypatch, world, req
     assert (np.diff(money, axis=1) <= 1e-5).all()
     np.testing.assert_allclose(found.logit, towers.score(requests, found.ad), atol=1e-5)
     assert recall_against_exact(towers, requests, offers, K).mean() > 0.9
-    finder = towers._found_in[1]
+    finder = towers.published.finder
     assert finder.index.builds == 1
 
 

@@ -14,7 +14,7 @@ from cs3.cas import CASLinear
 from cs3.embedded import EmbeddedStore
 from reports.arms import make_retriever, parse
 from simulator.records import DAY, Offers, take
-from tests.baselines.conftest import SMALL, make_towers
+from tests.baselines.conftest import SMALL, extras_of, make_towers
 
 CELLS = ["dssm", "dssm+cas", "dssm+cts", "dssm+cms", "dssm+cas+cts", "dssm+cas+cms", "dssm+cts+cms", "dssm+cs3"]
 OTHERS = ["dssm-bare", "dssm-bare+cs3", "dssm-wide", "dat", "dat+cs3", "dssm+cs3+shuffled", "dssm+kd"]
@@ -96,8 +96,8 @@ def test_a_later_sync_does_not_reach_the_server(world, log, requests):
 def test_rows_may_come_from_a_store(world, log, requests):
     towers = trained(world, log, "dssm+cs3")
     everyone = torch.arange(world.catalog.users.rows)
-    store = EmbeddedStore(len(everyone), towers.extras.user_width)
-    store.put(everyone, towers.extras.published_users(everyone), 1)
+    store = EmbeddedStore(len(everyone), extras_of(towers).user_width)
+    store.put(everyone, extras_of(towers).published_users(everyone), 1)
     asked = []
 
     def fetch(users):

@@ -15,7 +15,7 @@ from reports.arms import make_retriever, parse, vector_widths
 from simulator.marketplace import learn_from_log
 from simulator.plugins import RETRIEVERS, make
 from simulator.records import DAY, Offers, Requests, take
-from tests.baselines.conftest import SMALL, make_towers
+from tests.baselines.conftest import SMALL, extras_of, make_towers
 
 BACKBONES = ["inttower", "hit", "seqtower"]
 
@@ -117,8 +117,8 @@ def test_a_backbone_says_how_wide_its_vectors_are(world, log, market_config, tra
     name, towers = trained
     score = towers.model.score
     assert vector_widths(make(name.split("+")[0], RETRIEVERS), SMALL) == (score.user_width, score.item_width)
-    if towers.extras is not None:
-        cross = towers.extras.cross
+    if extras_of(towers) is not None:
+        cross = extras_of(towers).cross
         assert cross.items.published(torch.arange(3)).shape[1] == score.user_width
         assert cross.users.published(torch.arange(3)).shape[1] == score.item_width
         assert cross.users.published(torch.arange(world.catalog.users.rows)).any()
@@ -136,7 +136,7 @@ def test_a_backbone_says_how_wide_its_vectors_are(world, log, market_config, tra
 )
 def test_cs3_takes_the_widths_that_a_backbone_says(world, log, name, params, widths):
     towers = make_retriever(parse(f"{name}+cs3"), world.catalog, 3, SMALL | params, {})
-    cross = towers.extras.cross
+    cross = extras_of(towers).cross
     assert (cross.items.read_width, cross.users.read_width) == widths
     towers.update(log[:40])
     towers.sync(int(log.ready_at[39]))

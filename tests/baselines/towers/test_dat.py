@@ -8,12 +8,13 @@ import torch
 
 from baselines.towers.controls import equal_flop_hidden, mlp_flops
 from baselines.towers.dat import AugmentedVectors, DatConfig, alignment_loss, mimic_loss
+from baselines.training.config import TowerConfig
 from baselines.training.dropout import KeyedDropout
-from baselines.training.tower import TowerConfig, linear_flops
+from baselines.training.two_tower import linear_flops
 from cs3.store import VectorTable
 from reports.arms import make_retriever, parse
 from simulator.marketplace import learn_from_log
-from tests.baselines.conftest import SMALL, make_towers
+from tests.baselines.conftest import SMALL, auxiliary_of, extras_of, make_towers
 
 
 def test_a_mimic_step_is_the_moving_average_of_cts_on_positives():
@@ -67,12 +68,12 @@ def test_starts_as_dssm_does(world, requests):
 
 def test_vectors_learn_to_mimic_and_the_input_uses_them(world, log, market_config):
     towers = make_towers(world, "dat")
-    start = [table.clone() for table in towers.auxiliary._live]
+    start = [table.clone() for table in auxiliary_of(towers)._live]
     for day in range(2):
         learn_from_log(log, towers, market_config.cascade, day)
     users = torch.from_numpy(np.unique(log.user[log.label]).astype(np.int64))
-    assert (towers.auxiliary._live[0][users + 1] != start[0][users + 1]).any()
-    width = towers.auxiliary.user_width
+    assert (auxiliary_of(towers)._live[0][users + 1] != start[0][users + 1]).any()
+    width = auxiliary_of(towers).user_width
     assert towers.model.user.layers[0].weight[:, -width:].abs().sum() > 0
 
 
@@ -107,7 +108,7 @@ def test_a_shuffled_key_reads_anothers_vectors(world, log, market_config):
     for towers in (plain, shuffled):
         learn_from_log(log, towers, market_config.cascade, 0)
     keys = torch.arange(world.catalog.users.rows)
-    one, two = (towers.extras.published_users(keys) for towers in (plain, shuffled))
+    one, two = (extras_of(towers).published_users(keys) for towers in (plain, shuffled))
     # The same rows (written by the log's ranker, not by the towers), in another order; no row in its own place.
     assert torch.equal(one.sum(dim=1).sort().values, two.sum(dim=1).sort().values)
     own = one.any(dim=1)

@@ -26,7 +26,8 @@ def towers(world):
 @pytest.fixture
 def read(towers, requests):
     ads = np.arange(10)
-    return towers._user_input(Events.of(requests)), towers._item_input(ads, np.zeros(10, dtype=np.int64))
+    inputs = towers.trainer.inputs
+    return inputs.users(Events.of(requests)), inputs.ads(ads, np.zeros(10, dtype=np.int64))
 
 
 def generators(tower):
@@ -112,8 +113,8 @@ def test_guesses_of_the_clicked_become_like_the_clicked(world, log, market_confi
     def near():
         events, seen = Events(rows.user, rows.time, rows.context), np.zeros(len(rows), dtype=np.int64)
         with torch.no_grad():
-            m = towers.model.user.guesses(towers._user_input(events))
-            v = towers.model.item(towers._item_input(rows.ad, seen), None).flatten(1)
+            m = towers.model.user.guesses(towers.trainer.inputs.users(events))
+            v = towers.model.item(towers.trainer.inputs.ads(rows.ad, seen), None).flatten(1)
         return float(functional.cosine_similarity(m[0], v).mean())
 
     start = near()

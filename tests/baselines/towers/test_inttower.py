@@ -22,13 +22,14 @@ def towers(world):
 def read(towers, requests):
     """The live towers' inputs of some requests and ads."""
     ads = np.arange(10)
-    return towers._user_input(Events.of(requests)), towers._item_input(ads, np.zeros(10, dtype=np.int64))
+    inputs = towers.trainer.inputs
+    return inputs.users(Events.of(requests)), inputs.ads(ads, np.zeros(10, dtype=np.int64))
 
 
 def test_the_score_is_one_maxsim_with_the_facets_of_all_layers(towers, requests):
     """The FE-block by its own formula: a sum over layers of sums over the layer's facets (invariant 8)."""
-    model, ads = towers.serving, np.arange(10)
-    users, items = towers._user_input(Events.of(requests)), towers._item_input(ads, np.zeros(10, dtype=np.int64))
+    model, read, ads = towers.serving, towers.trainer.inputs, np.arange(10)
+    users, items = read.users(Events.of(requests)), read.ads(ads, np.zeros(10, dtype=np.int64))
     inputs = []
     for tower, side in ((model.user, users), (model.item, items)):
         fields = tower.light_se(tower.embedding.by_field(side))

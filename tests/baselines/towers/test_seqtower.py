@@ -14,7 +14,7 @@ from baselines.training.features import Events
 from cs3.cas import CASLinear
 from reports.arms import make_retriever, parse
 from simulator.records import DAY, History
-from tests.baselines.conftest import SMALL
+from tests.baselines.conftest import SMALL, extras_of
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def towers(world):
 
 @pytest.fixture
 def users(towers, requests):
-    return towers._user_input(Events.of(requests))
+    return towers.trainer.inputs.users(Events.of(requests))
 
 
 def encoded(towers, users):
@@ -63,7 +63,7 @@ def test_the_order_of_the_history_counts(towers, users):
 
 def test_the_latest_items_are_kept(world, requests):
     short = seqtower(world.catalog, 3, **SMALL, token=16, length=3)
-    users = short._user_input(Events.of(requests))
+    users = short.trainer.inputs.users(Events.of(requests))
     older, newer = users.bags.clone(), users.bags.clone()
     older[:, :, :-3] = 0
     newer[:, :, -3:] = 0
@@ -125,8 +125,8 @@ def test_the_memory_reads_the_extras_and_is_there_without_them(world, requests):
     plain, full = (make_retriever(parse(arm), world.catalog, 3, SMALL, {}) for arm in ("seqtower", "seqtower+cts+cms"))
     assert plain.model.user.layers.memory is None
     memory = full.model.user.layers.memory
-    assert memory.in_features == full.extras.user_width == 128
-    users = full._user_input(Events.of(requests))
+    assert memory.in_features == extras_of(full).user_width == 128
+    users = full.trainer.inputs.users(Events.of(requests))
     with torch.no_grad():
         before = full.model.user(users, torch.zeros(len(requests), 128))
         memory.weight.normal_()

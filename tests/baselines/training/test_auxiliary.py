@@ -15,7 +15,7 @@ from baselines.training.auxiliary import Auxiliaries, LossOnly, together
 from reports.arms import make_retriever, parse
 from simulator.records import Requests
 from simulator.testing import check_retriever
-from tests.baselines.conftest import SMALL, make_towers
+from tests.baselines.conftest import SMALL, auxiliary_of, extras_of, make_towers
 from tests.baselines.distillation.test_kd import trained
 
 ARMS = ("kd", "listkl", "cit")
@@ -79,11 +79,11 @@ def test_every_arm_starts_as_its_backbone_does(world, requests, arm):
 
 def test_parts_are_composed_in_the_order_of_the_spelling(world):
     towers = make_towers(world, "dat+kd+cs3+cit[others=7]")
-    kinds = [type(part) for part in towers.auxiliary.parts]
+    kinds = [type(part) for part in auxiliary_of(towers).parts]
     assert kinds == [AugmentedVectors, Auxiliaries]
-    assert [type(part) for part in towers.auxiliary.parts[1].parts] == [KdLoss, CitLoss]
-    assert towers.extras.user_width > 0
-    assert towers.auxiliary.user_width == towers.config.width
+    assert [type(part) for part in auxiliary_of(towers).parts[1].parts] == [KdLoss, CitLoss]
+    assert extras_of(towers).user_width > 0
+    assert auxiliary_of(towers).user_width == towers.config.width
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ class TestTheSlot:
 class TestSpellings:
     def test_settings_in_brackets(self, world):
         towers = make_towers(world, "dssm+kd[lam=0.3,T=2]", beta=0.5, horizon=7)
-        assert (towers.auxiliary.config.lam, towers.auxiliary.config.T) == (0.3, 2)
+        assert (auxiliary_of(towers).config.lam, auxiliary_of(towers).config.T) == (0.3, 2)
 
     @pytest.mark.parametrize(
         ("arm", "line"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from baselines.towers.dssm import dssm
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY, Offers, Requests
-from tests.baselines.conftest import SMALL, make_towers
+from tests.baselines.conftest import SMALL, extras_of, make_towers
 
 
 def trained(world, log, config, arm, days=1, **modifiers):
@@ -89,8 +89,8 @@ def test_item_vectors_are_the_published_encoding(world, cs3):
     """The index equals an encoding made now from published weights, counters and vectors, however far training went."""
     ads = torch.arange(world.catalog.ads.rows)
     with torch.no_grad():
-        side = cs3._item_input(ads.numpy(), np.full(ads.numel(), cs3._now))
-        vectors = cs3.serving.item(side, cs3.extras.published_items(ads))
+        side = cs3.trainer.inputs.ads(ads.numpy(), np.full(ads.numel(), cs3.published.at))
+        vectors = cs3.serving.item(side, extras_of(cs3).published_items(ads))
     torch.testing.assert_close(vectors, cs3.items(), rtol=0, atol=1e-6)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(ads.numel()))
 
@@ -102,7 +102,7 @@ def test_few_ads_are_scored_as_the_index_would(world, log, market_config, reques
     towers.update(log[(log.ready_at > DAY) & (log.ready_at <= DAY + 7200)])
     few = np.tile(np.array([3, 1, -1, 3], dtype=np.int32), (len(requests), 1))
     alone = towers.score(requests, few)
-    assert towers._index is None
+    assert "items" not in vars(towers.published)
     towers.items()
     np.testing.assert_allclose(towers.score(requests, few), alone, rtol=0, atol=1e-5)
 
@@ -126,6 +126,21 @@ def test_nothing_learned_is_served_before_a_sync(world, log, market_config, requ
     assert_array_equal(towers.score(requests, ads), before)
     towers.sync(DAY + 7200)
     assert np.all(towers.score(requests, ads) != before)
+
+
+@pytest.mark.parametrize("arm", ["dssm", "maxsim"])
+def test_a_publication_stays_as_it_was(world, log, market_config, requests, arm):
+    """Whoever holds one, a server or a probe, is not moved by what is learned and published later."""
+    towers = trained(world, log, market_config, arm)
+    held, ads = towers.published, every_ad(world, requests)
+    before = held.score(requests, ads)
+    towers.update(log[(log.ready_at > DAY) & (log.ready_at <= DAY + 7200)])
+    towers.sync(DAY + 7200)
+    again = replace(held)  # a copy has encoded nothing yet
+    assert_array_equal(again.score(requests, ads), before)
+    assert np.all(towers.score(requests, ads) != before)
+    with pytest.raises(FrozenInstanceError):
+        held.at = DAY
 
 
 @pytest.mark.parametrize("arm", ["dssm", "dssm-bare", "dssm+cs3"])
