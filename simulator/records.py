@@ -160,7 +160,7 @@ class Ranked:
 
     Attributes:
         pctr: float32 [R, K], P(click | impression) at the ranker's serving slot; 0 at pads.
-        hidden: float32 [R, K, H], the ranker's last hidden layer (models.md 4.1).
+        hidden: float32 [R, K, H], the ranker's last hidden layer (docs/formulas.md 10).
     """
 
     pctr: Floats

@@ -8,10 +8,10 @@ The towers' representation of a pair must pick the ranker's frozen representatio
 What CMS averages into an input, CIT puts into the gradient: the two differ by the channel only. The MLP is for training
 only; serving is the plain towers'.
 
-Departures, where the public abstract is silent or the log short (models.md 6.1): the form of the head, in which the
-pair's score stands for ``u * v`` where the two sides' vectors differ in width; the others are a row's neighbours in the
-log, ``others`` of them at most, because a request exposes few ads: the request's own rows are among them, wherever a
-micro-batch or a block does not part them; rows of the same user and ad are no others of each other; h_uv is the one
+Departures, where the public abstract is silent or the log short (docs/formulas.md 11): the form of the head, in which
+the pair's score stands for ``u * v`` where the two sides' vectors differ in width; the others are a row's neighbours in
+the log, ``others`` of them at most, because a request exposes few ads: the request's own rows are among them, wherever
+a micro-batch or a block does not part them; rows of the same user and ad are no others of each other; h_uv is the one
 that was logged when the impression was scored, from before the ranker trained on it (``teacher``), with 0 extra ranker
 calls; the term is switched off while the ranker's running log loss is not below the towers'.
 """

@@ -1,4 +1,4 @@
-"""KD, soft labels of the ranker for the towers (Hinton et al., arXiv 1503.02531; models.md 6.1 and 6.4).
+"""KD, soft labels of the ranker for the towers (Hinton et al., arXiv 1503.02531; docs/formulas.md 11).
 
     L = (1 - lam) BCE(y, sigma(z_s)) + lam T^2 BCE(sigma(z_t / T), sigma(z_a / T))
 

@@ -1,4 +1,4 @@
-"""Listwise distillation (ListNet, Cao et al., ICML 2007, with the ranker as the judge; models.md 6.1 and 6.4).
+"""Listwise distillation (ListNet, Cao et al., ICML 2007, with the ranker as the judge; docs/formulas.md 11).
 
     L = BCE(y, sigma(z_s)) + lam T^2 sum over lists C of |C| KL(softmax_C(z_t / T) || softmax_C(z_a / T))
 

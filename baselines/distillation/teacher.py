@@ -1,4 +1,4 @@
-"""What the log says of the teacher of a distillation loss, and whether it has anything to teach (models.md 6.4).
+"""What the log says of the teacher of a distillation loss, and whether it has anything to teach (docs/formulas.md 11).
 
 The teacher is the ranker as it was when it scored the impression: its prediction and its hidden vector stand on the
 row, from before it trained on that row, so no label reaches the student through them. No call of the ranker is added.

@@ -7,8 +7,8 @@ features stand in the place of tokens' encodings; the mean over the user's facet
 everything else are ``dssm``'s, over this score.
 
 All facets of a user count alike, or, with ``gates``, w_i times with w = H_u softmax(gates(h_u)), h_u the user tower's
-last hidden layer (models.md 5.1). As w_i max_j <q_i, p_j> = max_j <w_i q_i, p_j> for w_i >= 0, a gated tower returns
-facets of length w_i, and nothing that reads facets has to know.
+last hidden layer (docs/formulas.md 9). As w_i max_j <q_i, p_j> = max_j <w_i q_i, p_j> for w_i >= 0, a gated tower
+returns facets of length w_i, and nothing that reads facets has to know.
 
 Only the winning facet of an ad gets gradient, so facets may die. Against that stands
 

@@ -1,4 +1,4 @@
-"""The ``dnn`` ranker: embeddings + cross features -> 256-128-64 -> 1, with h_uv by the one rule of models.md 4.1.
+"""The ``dnn`` ranker: embeddings + cross features -> 256-128-64 -> 1, with h_uv by the rule of docs/formulas.md 10.
 
 h = ReLU(last hidden Linear), the input of the last Linear, dropout off. Cross features are what towers cannot have:
 hashed segment x category and hour x category, the user's counts on the candidate's category as of the last sync,

@@ -1,7 +1,7 @@
 """What the online trainer asks of a ranker's network, and the top that all of them share.
 
-Every ranker ends ``body -> Linear(-> dh) -> ReLU =: h -> Linear(dh -> 1)``: the one rule for h_uv (models.md 4.1). h is
-taken after the activation, with dropout off when it is logged.
+Every ranker ends ``body -> Linear(-> dh) -> ReLU =: h -> Linear(dh -> 1)``: the rule for h_uv (docs/formulas.md 10).
+h is taken after the activation, with dropout off when it is logged.
 
 Letters: Q requests of a batch, B rows, R requests served, K ads each, A ads, e embedding width.
 """

@@ -1,4 +1,4 @@
-"""Approximate search in the order of expected money: rows [gain * v; log bid], query [u; 1] (models.md 3.2).
+"""Approximate search in the order of expected money: rows [gain * v; log bid], query [u; 1] (docs/formulas.md 8).
 
 Bids and eligibility change every tick, the index is built once a sync. The rule:
 

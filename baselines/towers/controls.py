@@ -1,4 +1,4 @@
-"""Controls: arms that have what a mechanism has, except what it claims to work by (models.md 1.11).
+"""Controls: arms that have what a mechanism has, except what it claims to work by (docs/formulas.md 7).
 
 - ``shuffled``: every key reads another key's vectors. Their number, scale, drift and timing stay; what they know of the
   key goes. A mechanism that still gains gained by something else: width, noise, regularisation.

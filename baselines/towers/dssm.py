@@ -1,9 +1,10 @@
 """DSSM, the two-tower backbone: Huang et al., CIKM 2013; trained online after Yi et al., RecSys 2019.
 
-Departures (models.md 3.2): id and profile embeddings and a pooled history instead of letter trigrams; cosine with a
+Departures: id and profile embeddings and a pooled history instead of letter trigrams; cosine with a
 learned gain and bias, because a bare cosine in a sigmoid can move the odds by exp(2) only; the loss is BCE on
-impressions plus 0.1 x (in-batch softmax with logQ + softmax over 256 uniform negatives); no BatchNorm, whose
-statistics leak across time in a stream. ``dssm`` reads the online counters, ``dssm_bare`` does not.
+impressions and, for each positive, an in-batch softmax with logQ and one over 256 uniform negatives (docs/formulas.md
+1 and 2); no BatchNorm, whose statistics leak across time in a stream. ``dssm`` reads the online counters, ``dssm_bare``
+does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The slot that the tower trainer offers: extra input vectors that somebody else keeps (models.md 3.1, 1.5, 1.6).
+"""The slot that the tower trainer offers: extra input vectors that somebody else keeps (docs/formulas.md 3, 4, 6).
 
 ``cs3`` fills it; a control or a stranger's memory can too. The trainer never knows what is inside.
 """

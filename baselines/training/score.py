@@ -1,6 +1,6 @@
 """How alike a user and an ad are: the score of a two-tower model, between what its two towers return.
 
-The trainer and the server of ``tower`` ask a backbone's score and know neither its form nor the form of what the towers
+The trainer and the publication ask a backbone's score and know neither its form nor the form of what the towers
 return. ``Cosine`` is that of single vectors; ``MaxSim`` (ColBERT, Khattab & Zaharia, SIGIR 2020, arXiv 2004.12832) that
 of facets. Scores lie in [-1, 1]: the head's gain and the softmax's temperature mean the same for both.
 
@@ -17,7 +17,7 @@ from torch import Tensor
 CELLS = 1 << 22
 """Numbers that a block of a MaxSim scan may hold."""
 FLAT = 128
-"""Facets up to so many numbers in all are handed over flattened, wider ones as their mean (models.md 3.1)."""
+"""Facets up to so many numbers in all are handed over flattened, wider ones as their mean (docs/formulas.md 1)."""
 
 
 class Score(Protocol):

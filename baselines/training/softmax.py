@@ -1,4 +1,4 @@
-"""Sampled softmax for retrieval: in-batch negatives with logQ, uniform ones without (models.md 3.2, loss B and A+B).
+"""Sampled softmax for retrieval: in-batch negatives with logQ, uniform ones without (docs/formulas.md 2).
 
 Bengio & Senecal 2008 for the correction; streaming item frequencies after Yi et al., RecSys 2019 (section 4).
 """

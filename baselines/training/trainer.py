@@ -1,6 +1,6 @@
 """The online trainer of two towers: losses and steps, micro-batch by micro-batch in event order.
 
-The order of one micro-batch is that of docs/formulas.md:
+The order of one micro-batch (docs/formulas.md 4):
 
     1 read   2 forward   3 the ranker's hidden vector comes with the row   4 losses, step   5, 6 the slots observe
 

@@ -1,4 +1,4 @@
-"""What holds for every registered model on a stream: no label leaks, no row sees the future (models.md 8.3, 8.4)."""
+"""What holds for every registered model on a stream: no label leaks, no row sees the future (docs/testing.md 3, 4)."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Watched:
 
 
 def test_teacher_logits_are_from_before_the_teacher_learned_of_the_row(world, market_config):
-    """Invariant 15 of the models' specification."""
+    """docs/testing.md 15."""
     ranker = Watched(make_ranker(world))
     quiet = market_config.model_copy(update={"traffic": TrafficConfig(requests_per_day=60)})
     log = Marketplace(world, quiet, PopularityRetriever(world.catalog, 3, temperature=1.0), ranker).run_day(0).log

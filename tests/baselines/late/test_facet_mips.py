@@ -1,4 +1,4 @@
-"""Facet lists with a certificate: what is certain is what the exact scan finds (invariant 9 of the models' spec)."""
+"""Facet lists with a certificate: what is certain is what the exact scan finds (docs/testing.md 9)."""
 
 from __future__ import annotations
 

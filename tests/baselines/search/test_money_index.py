@@ -28,7 +28,7 @@ def distinct(listed):
 
 @pytest.mark.parametrize(("kind", "least"), [("flat", 1.0), ("hnsw", 0.95)])
 def test_lists_the_best_by_logit_plus_log_bid(asked, kind, least):
-    """The augmented rows rank exactly as logit + log bid (invariant 13 of the models' specification)."""
+    """The augmented rows rank exactly as logit + log bid (docs/testing.md 13)."""
     v, u, log_bid = asked
     index = MoneyIndex(kind, v, gain=8.0, over=1)
     money = 8.0 * u @ v.T + log_bid

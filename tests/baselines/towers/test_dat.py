@@ -18,7 +18,7 @@ from tests.baselines.conftest import SMALL, auxiliary_of, extras_of, make_towers
 
 
 def test_a_mimic_step_is_the_moving_average_of_cts_on_positives():
-    """Gradient descent with 2 lr weight = 1 - alpha, row by row (invariant 11 of the models' specification)."""
+    """Gradient descent with 2 lr weight = 1 - alpha, row by row (docs/testing.md 11)."""
     alpha, d, rows = 0.8, 5, 40
     draws = torch.Generator().manual_seed(0)
     keys = torch.randint(6, (rows,), generator=draws)

@@ -27,7 +27,7 @@ def read(towers, requests):
 
 
 def test_the_score_is_one_maxsim_with_the_facets_of_all_layers(towers, requests):
-    """The FE-block by its own formula: a sum over layers of sums over the layer's facets (invariant 8)."""
+    """The FE-block by its own formula: a sum over layers of sums over the layer's facets (docs/testing.md 8)."""
     model, read, ads = towers.serving, towers.trainer.inputs, np.arange(10)
     users, items = read.users(Events.of(requests)), read.ads(ads, np.zeros(10, dtype=np.int64))
     inputs = []
