@@ -1,12 +1,14 @@
-"""From published items to candidates: what serves a two-tower retriever when it does not scan all ads exactly.
+"""From published items to candidates: what a two-tower retriever serves from.
 
-A finder is made from the items of one publication and lives until the next. Single vectors are found by FAISS
-(``hnsw``, ``ivf``) in the order of expected money (``money_index``); facets by the ways of late interaction.
+A finder is made from the items of one publication and lives until the next. Single vectors are found by scoring all of
+them (``scan``) or by FAISS (``hnsw``, ``ivf``) in the order of expected money (``money_index``); facets by the ways of
+late interaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from baselines.search.money_index import MoneyIndex
+from baselines.search.scan import Scan
 from baselines.search.top import top_by_id
 from simulator.records import Candidates, Floats, Offers, Requests
 
@@ -67,6 +70,24 @@ def by_vectors(search: str) -> Way:
     return Way(lambda items, gain: VectorFinder(search, items, gain), misses=True)
 
 
+class ScanFinder:
+    """Exact search of vectors: all ads are scored, few scores are kept.
+
+    Args:
+        items: [A, d].
+        gain: of the score in the logit.
+    """
+
+    def __init__(self, items: Tensor, gain: float) -> None:
+        self._scan, self._gain = Scan(items.numpy()), gain
+
+    def find(self, users: Tensor, log_bid: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Ads and inner products, which are what is left of the scan's sums without the log bids."""
+        self._scan.offer(log_bid.numpy())
+        money, ad = self._scan.search((self._gain * users).numpy(), k)
+        return torch.from_numpy(ad), torch.from_numpy((money - self._scan.log_bid[ad]) / np.float32(self._gain))
+
+
 class VectorFinder:
     """Approximate search of unit vectors, exact scores of what it finds.
 
@@ -80,6 +101,10 @@ class VectorFinder:
     def __init__(self, kind: str, items: Tensor, gain: float, over: int = 2) -> None:
         self._items, self._gain = items, gain
         self.index = MoneyIndex(kind, items.numpy(), gain, over)
+
+    @cached_property
+    def _exact(self) -> ScanFinder:
+        return ScanFinder(self._items, self._gain)
 
     def held(self) -> int:
         """Bytes of the vectors and of their index."""
@@ -96,9 +121,7 @@ class VectorFinder:
         enough = min(k, int(log_bid.isfinite().sum()))
         short = (ad >= 0).sum(dim=1) < enough
         if short.any():
-            every = users[short] @ self._items.T
-            best, exact = top_by_id(self._gain * every + log_bid, ad.shape[1])
-            ad[short], score[short] = exact.masked_fill(~best.isfinite(), -1), every.gather(1, exact)
+            ad[short], score[short] = self._exact.find(users[short], log_bid, ad.shape[1])
         return ad, score
 
 

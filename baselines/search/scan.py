@@ -26,6 +26,8 @@ CELLS = 1 << 21
 """Scores of a block, for all requests together."""
 NARROWEST, WIDEST = 4096, 1 << 17
 """Ads of a block."""
+FEW = 1 << 12
+"""Scores in all up to which they are simply sorted."""
 SPARE = 3
 """Room for so many times ``k`` scores besides the best ``k``."""
 MAXIMA = 4
@@ -102,6 +104,21 @@ class Scan:
             return np.zeros((R, k), dtype=np.float32), np.zeros((R, k), dtype=np.int64)
         asked = np.empty((R, self.width + 1), dtype=np.float32)
         asked[:, :-1], asked[:, -1] = queries, 1.0
+        score, ad = self._all(asked, k) if R * self.size <= FEW else self._bounded(asked, k)
+        closed = score < OPEN
+        if closed.any():
+            score[closed], ad[closed] = -np.inf, -1
+        return score, ad
+
+    def _all(self, asked: Floats, k: int) -> tuple[Floats, Ints]:
+        """By sorting all scores: so few that a bound would cost more than it saves."""
+        score, _ = self._multiplied(asked, 0, self.size)
+        ad = np.argsort(-score, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(score, ad, axis=1), ad
+
+    def _bounded(self, asked: Floats, k: int) -> tuple[Floats, Ints]:
+        """By keeping what is above a bound that rises from block to block."""
+        R = len(asked)
         width = int(np.clip(CELLS // R, NARROWEST, WIDEST))
         kept, bound = _nothing(R, (1 + SPARE) * k), None
         for first in range(0, self.size, width):
@@ -118,13 +135,8 @@ class Scan:
             if not first:
                 kept, bound = _squeezed(kept, k, room=0)
         kept, _ = _squeezed(kept, k, room=0)
-        score, ad = kept.score[:, :k], kept.ad[:, :k]
-        order = np.argsort(-score, axis=1, kind="stable")
-        score, ad = np.take_along_axis(score, order, axis=1), np.take_along_axis(ad, order, axis=1)
-        closed = score < OPEN
-        if closed.any():
-            score[closed], ad[closed] = -np.inf, -1
-        return score, ad
+        order = np.argsort(-kept.score[:, :k], axis=1, kind="stable")
+        return np.take_along_axis(kept.score, order, axis=1), np.take_along_axis(kept.ad, order, axis=1)
 
     def _multiplied(self, asked: Floats, first: int, n: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Scores [R, n] of the items from ``first`` on, and memory for as many flags; this thread's until next time."""

@@ -72,9 +72,14 @@ class Publication:
         return self.encode_items(np.arange(self.ads, dtype=np.int32))
 
     @cached_property
-    def finder(self) -> Finder | None:
-        """What serves in place of the exact scan, over ``items``; made when first wanted."""
-        return None if self.makes_finder is None else self.makes_finder(self.items, float(self.model.gain()))
+    def scan(self) -> Finder:
+        """The exact search over ``items``; made when first wanted."""
+        return self.model.score.exact(self.items, float(self.model.gain()))
+
+    @cached_property
+    def finder(self) -> Finder:
+        """What serves; made when first wanted."""
+        return self.scan if self.makes_finder is None else self.makes_finder(self.items, float(self.model.gain()))
 
     @torch.no_grad()
     def logits(self, requests: Requests) -> Tensor:
@@ -92,22 +97,23 @@ class Publication:
         v = v[torch.from_numpy(place.reshape(ads.shape))]
         return np.asarray(self._logit(self.model.score.of_some(u, v)).numpy(), dtype=np.float32)
 
-    @torch.no_grad()
     def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
         """Top ``k`` by logit + log bid over the eligible ads, by the search that was chosen."""
-        if self.finder is None:
-            return self.exact(requests, offers, k)
-        log_bid = torch.from_numpy(offers.log_bid())
-        ads, score = self.finder.find(self.encode_users(requests), log_bid, k)
-        return candidates(ads, self._logit(score), ads >= 0)
+        return self._found(self.finder, requests, offers, k)
 
-    @torch.no_grad()
     def exact(self, requests: Requests, offers: Offers, k: int) -> Candidates:
         """Exact top ``k`` by logit + log bid over the eligible ads."""
-        logits = self.logits(requests)
-        money = logits + torch.from_numpy(offers.log_bid())
-        best, ads = money.topk(min(k, money.shape[1]), dim=1)
-        return candidates(ads, logits.gather(1, ads), torch.isfinite(best))
+        return self._found(self.scan, requests, offers, k)
+
+    @torch.no_grad()
+    def _found(self, finder: Finder, requests: Requests, offers: Offers, k: int) -> Candidates:
+        ads, score = finder.find(self.encode_users(requests), torch.from_numpy(offers.log_bid()), k)
+        legal = (ads >= 0).numpy()
+        return Candidates(
+            ad=ads.numpy().astype(np.int32),
+            logit=np.where(legal, self._logit(score).numpy(), np.nan).astype(np.float32),
+            explored=np.zeros(legal.shape, dtype=bool),
+        )
 
     def snapshot(self) -> dict[str, Any]:
         """Its own state, copied; counters and slots are the trainer's."""
@@ -125,16 +131,6 @@ class Publication:
 
     def _logit(self, score: Tensor) -> Tensor:
         return score * self.model.gain() + self.model.bias
-
-
-def candidates(ads: Tensor, logit: Tensor, legal: Tensor) -> Candidates:
-    """Ads [R, K] with their logits, -1 and NaN where they are not legal."""
-    there = legal.numpy()
-    return Candidates(
-        ad=np.where(there, ads.numpy(), -1).astype(np.int32),
-        logit=np.where(there, logit.numpy(), np.nan).astype(np.float32),
-        explored=np.zeros(there.shape, dtype=bool),
-    )
 
 
 def _changed(change: Change, _: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -14,6 +14,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from baselines.search.finder import Finder, ScanFinder
+from baselines.search.top import top_by_id
+
 CELLS = 1 << 22
 """Numbers that a block of a MaxSim scan may hold."""
 FLAT = 128
@@ -44,6 +47,10 @@ class Score(Protocol):
 
     def of_some(self, u: Tensor, v: Tensor) -> Tensor:
         """Scores of users [R, ...] with ads of their own [R, n, ...] -> [R, n]."""
+        ...
+
+    def exact(self, items: Tensor, gain: float) -> Finder:
+        """The exact search over the items of a publication [A, ...], by gain * score + log bid."""
         ...
 
     def user_vector(self, u: Tensor) -> Tensor:
@@ -77,6 +84,10 @@ class Cosine:
     def of_some(self, u: Tensor, v: Tensor) -> Tensor:
         """[R, d] and [R, n, d] -> [R, n]."""
         return torch.einsum("rd,rnd->rn", u, v)
+
+    def exact(self, items: Tensor, gain: float) -> Finder:
+        """Over items [A, d], few scores kept."""
+        return ScanFinder(items, gain)
 
     def user_vector(self, u: Tensor) -> Tensor:
         """The vector itself."""
@@ -123,6 +134,10 @@ class MaxSim:
             best = torch.maximum(best, u @ v[:, :, j].mT)
         return best.mean(dim=1)
 
+    def exact(self, items: Tensor, gain: float) -> Finder:
+        """Over items [A, H_v, p], all scores kept."""
+        return EveryPair(self, items, gain)
+
     def user_vector(self, u: Tensor) -> Tensor:
         """The facets that are handed over, flattened or as their mean."""
         return _handed_over(u[:, u.shape[1] - self._handed :])
@@ -138,6 +153,25 @@ class MaxSim:
         for j in range(1, v.shape[1]):
             best = torch.maximum(best, flat @ v[:, j].T)
         return best.view(R, H, v.shape[0]).mean(dim=1)
+
+
+class EveryPair:
+    """Exact search for any score: of all ads, all kept.
+
+    Args:
+        score: of users and ads.
+        items: [A, ...].
+        gain: of the score in the logit.
+    """
+
+    def __init__(self, score: Score, items: Tensor, gain: float) -> None:
+        self._score, self._items, self._gain = score, items, gain
+
+    def find(self, users: Tensor, log_bid: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Ads and their scores."""
+        every = self._score.of_all(users, self._items)
+        best, ads = top_by_id(self._gain * every + log_bid, k)
+        return ads.masked_fill(~best.isfinite(), -1), every.gather(1, ads)
 
 
 def handed_width(facets: int, facet: int) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from baselines.search import money_index
-from baselines.search.finder import VectorFinder, recall_against_exact
+from baselines.search.finder import ScanFinder, VectorFinder, recall_against_exact
 from baselines.towers.dssm import dssm
 from reports.arms import make_retriever, parse
 from simulator.marketplace import learn_from_log
@@ -100,3 +102,42 @@ def test_recall_counts_each_request_by_its_own_ads(requests):
 def test_an_unknown_search_is_refused(world):
     with pytest.raises(ValueError, match="search == 'annoy', must be one of exact, hnsw, ivf"):
         dssm(world.catalog, 3, search="annoy")
+
+
+def brute_force(users, items, log_bid, gain, k):
+    """Money of all ads in double precision [R, A], and the best ``k`` of each request, ties by the lower ad."""
+    money = gain * (users.double() @ items.double().T) + log_bid.double()
+    return money, money.sort(dim=1, descending=True, stable=True).indices[:, :k]
+
+
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    requests=st.integers(1, 40),
+    ads=st.integers(1, 6000),
+    k=st.integers(1, 80),
+    closed=st.sampled_from([0.0, 0.5, 0.99, 1.0]),
+    copies=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_scan_finds_what_brute_force_finds_up_to_rounding(seed, requests, ads, k, closed, copies):
+    """Where the two differ, the ads that one has and the other has not are worth the same to six digits."""
+    draws, gain = torch.Generator().manual_seed(seed), 10.0
+    items = torch.nn.functional.normalize(torch.randn(ads, 64, generator=draws), dim=1)
+    if copies:  # ads that are equal to the last bit
+        items = items[torch.randint(max(ads // 8, 1), (ads,), generator=draws)]
+    users = torch.nn.functional.normalize(torch.randn(requests, 64, generator=draws), dim=1)
+    log_bid = torch.randn(ads, generator=draws) * (0.0 if copies else 1.0)
+    log_bid[torch.rand(ads, generator=draws) < closed] = -torch.inf
+    found, score = ScanFinder(items, gain).find(users, log_bid, k)
+    money, best = brute_force(users, items, log_bid, gain, k)
+    there, legal = found >= 0, money.gather(1, best).isfinite()
+    assert torch.equal(there, legal)
+    mine = money.gather(1, found.clamp(min=0)).masked_fill(~there, -torch.inf)
+    torch.testing.assert_close(mine, money.gather(1, best), rtol=0, atol=1e-5)
+    torch.testing.assert_close(gain * score[there] + log_bid[found[there]], mine[there].float(), rtol=0, atol=1e-5)
+    assert all(len(set(row[row >= 0].tolist())) == int((row >= 0).sum()) for row in found)
+    distinct = (money.gather(1, best).diff(dim=1).abs() > 1e-5).all(dim=1) & legal.all(dim=1)
+    if k < ads:
+        after = money.scatter(1, best, -torch.inf).amax(dim=1)
+        distinct &= money.gather(1, best)[:, -1] - after > 1e-5
+    assert torch.equal(found[distinct], best[distinct])

@@ -32,9 +32,10 @@ def whole(draws, *shape):
     items=st.integers(1, 700),
     k=st.integers(1, 60),
     closed=st.sampled_from([0.0, 0.3, 0.95, 1.0]),
+    few=st.sampled_from([0, scan_module.FEW]),
 )
 @settings(max_examples=60, deadline=None)
-def test_as_sorting_says(seed, requests, items, k, closed):
+def test_as_sorting_says(seed, requests, items, k, closed, few):
     draws = np.random.default_rng(seed)
     V, Q = whole(draws, items, 5), whole(draws, requests, 5)
     log_bid = np.where(draws.random(items) < closed, -np.inf, whole(draws, items)).astype(np.float32)
@@ -44,6 +45,7 @@ def test_as_sorting_says(seed, requests, items, k, closed):
         # Blocks of 64 items at most, so that small cases take many.
         patch.setattr(scan_module, "NARROWEST", 16)
         patch.setattr(scan_module, "WIDEST", 64)
+        patch.setattr(scan_module, "FEW", few)
         score, ad = scan.search(Q, k)
     best, expected = sorted_out(V, Q, log_bid, k)
     np.testing.assert_array_equal(ad, expected)
