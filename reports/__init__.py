@@ -1,19 +1,17 @@
 """From logs to a verdict: metrics, statistics, figures, the page, and the command line that runs the studies.
 
-Reading order:
+Rooms, from the ground up; each knows those above it in this list and none below it:
 
-1. ``metrics``: AUC, recall, tau, calibration; ``statistics``: paired worlds, intervals, corrections; ``verdict``: the
-   rule. Pure functions of arrays; none sees a model or the world.
-2. ``arms``: composes an arm from its spelling, e.g. ``dssm+cs3@dnn``.
-3. ``studies``: one question, one file.
-4. ``figures`` and ``page`` (with ``sections`` and ``wording``): results in, pictures and one HTML file out; the same
-   of a replayed log: ``offline_figures``, ``offline_page``, ``offline_sections``; ``published``: the paper's figures;
-   of late interaction at scale: ``late_figures``, ``late_page``; the same of the other studies, by their names:
-   ``arena_*``, ``ablation_*``, ``lab_*``, ``latency_*``.
-5. ``gate``: has anything become slower than at another revision? With the registry of benchmarks.
-6. ``runs``: ``load_run``, a finished run in a notebook, with ``kinds`` (what is known of each kind of run) and
-   ``run_tables``; ``inventory``: the runs of a folder; ``comparison``: several runs beside each other.
-7. ``cli``: ``cs3bench``, its commands in ``cli_*``; ``reference``: the pages that are made from them.
+1. ``numbers``: AUC, recall, tau, calibration; paired worlds, intervals, corrections; the rule of the verdict. Pure
+   functions of arrays; none sees a model or the world.
+2. ``drawing``: strokes, hover, labels that stand apart, the wording of numbers, the one door to the terminal.
+3. ``pages``: results in, pictures and one HTML file out; ``shell`` and ``parts`` are every page's, then a room a kind.
+4. ``runs``: what is on disk. ``load``: a finished run in a notebook, with ``kinds`` (what is known of each kind of run)
+   and ``tables``; ``inventory``: the runs of a folder; ``comparison``: several runs beside each other.
+5. ``studies``: one question, one room. ``arms`` composes an arm from its spelling, e.g. ``dssm+cs3@dnn``; ``machine``
+   computes cells and knows no question; ``market`` is an arm in a world, and what its facts add up to.
+6. ``gate``: has anything become slower than at another revision? With the registry of benchmarks.
+7. ``commands``: ``cs3bench``, one file a command; ``main`` puts them together; ``reference``: the pages made from them.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reports.runs import Run, load_run
+    from reports.runs.load import Run, load_run
 
 __all__ = ["Run", "load_run"]
 
@@ -29,7 +27,7 @@ __all__ = ["Run", "load_run"]
 def __getattr__(name: str) -> Any:
     """``load_run`` is imported when it is asked for: the command line must start quickly."""
     if name in __all__:
-        from reports import runs
+        from reports.runs import load
 
-        return getattr(runs, name)
+        return getattr(load, name)
     raise AttributeError(f"module 'reports' has no attribute '{name}'")

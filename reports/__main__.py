@@ -1,6 +1,6 @@
 """``python -m reports`` is ``cs3bench``."""
 
-from reports.cli import main
+from reports.commands.main import main
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.cli import main
+from reports.commands.main import main
 from tests.reports.studies.tiny import arguments
 
 PAGE = Path(__file__).parents[1] / "docs" / "add-a-model.md"
@@ -54,7 +54,7 @@ def test_it_keeps_the_contract(cs3bench):
 
 def test_it_runs_in_an_ab_test_and_its_lift_is_measured(cs3bench, tmp_path, monkeypatch):
     # The pictures take longer than the markets.
-    monkeypatch.setattr("reports.runs.Run.draw", lambda run: tmp_path)
+    monkeypatch.setattr("reports.runs.load.Run.draw", lambda run: tmp_path)
     typed = ["--control", "random", "--treatment", f"{ARM}[lr=0.1]", "--worlds", "1", "--jobs", "1"]
     code, out, err = cs3bench(*arguments(tmp_path / "run", *typed))
     assert (code, err) == (0, "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from reports.cli import cs3bench
+from reports.commands.main import cs3bench
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "reference")]

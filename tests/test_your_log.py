@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.cli import main
+from reports.commands.main import main
 from simulator.datasets.door import read_log
 from simulator.experiment import read_json
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from reports.terminal import echo
+from reports.drawing.terminal import echo
 
 INTERRUPTED = 130
 PATTERN = "NAME"
@@ -103,7 +103,7 @@ def gate(
         echo("cs3bench: interrupted; workers and worktree are gone", err=True)
         raise SystemExit(INTERRUPTED) from None
     if as_json is not None:
-        from reports.strokes import write_aside
+        from reports.drawing.strokes import write_aside
 
         write_aside(as_json, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     echo(text)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.drawing.strokes import BETTER, MUTED, PAPER, WORSE, canvas, legend, save, styled, write_aside
 from reports.gate.markdown import order, span
-from reports.strokes import BETTER, MUTED, PAPER, WORSE, canvas, legend, save, styled, write_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,8 +15,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from reports.gate.process import SUITE
-from reports.git import HOME as HEAD
-from reports.git import PROJECT, checkout, commit, git
+from reports.studies.machine.git import HOME as HEAD
+from reports.studies.machine.git import PROJECT, checkout, commit, git
 
 STEP = re.compile(r"~\d*|\^")
 BACK = re.compile(rf"(?P<start>.+?)(?P<steps>(?:{STEP.pattern})+)")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reports.arms import make_ranker, make_retriever, parse
-from reports.studies.packing import pack, unpack
+from reports.studies.arms import make_ranker, make_retriever, parse
+from reports.studies.machine.packing import pack, unpack
 from simulator.blame import blamed
 from simulator.plugins import RANKERS, RETRIEVERS, make, nearest, registered
 from simulator.testing import Check, check_ranker, check_retriever

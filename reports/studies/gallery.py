@@ -11,9 +11,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports.plot import published
-from reports.runs import Run, load_run
-from reports.strokes import write_aside
+from reports.drawing.paper import published
+from reports.drawing.strokes import write_aside
+from reports.runs.load import Run, load_run
 
 TITLES: Mapping[str, str] = {
     "ab": "An A/B test",

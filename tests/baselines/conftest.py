@@ -10,7 +10,7 @@ from baselines.rankers.dnn import dnn
 from baselines.rankers.online import OnlineRanker
 from baselines.training.retriever import TowerRetriever
 from baselines.training.slots import AuxiliarySlot, ExtrasSlot
-from reports.arms import make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from simulator.auction import AuctionConfig
 from simulator.marketplace import CascadeConfig, MarketConfig, Marketplace
 from simulator.records import Impressions, Requests, concatenate

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from baselines.search.finder import ScanFinder
-from reports.load import interleaved
+from reports.studies.serving.load import interleaved
 
 WIDTH, GAIN, K = 64, 10.0, 200
 UNTIMED_ADS = 20_000

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cs3.store import ema_
-from reports.studies.offline import OfflineConfig, read
+from reports.studies.offline.study import OfflineConfig, read
 from tests.bench.conftest import WIDTH, per_second
 
 LOG = Path(__file__).parents[3] / "shared" / "data" / "kuairand-pure"

@@ -14,8 +14,8 @@ from baselines.search.scan import Scan
 from baselines.serving import freeze
 from baselines.serving.layers import layers_of
 from baselines.serving.runtimes import RUNTIMES
-from reports.arms import make_retriever, parse
-from reports.load import interleaved
+from reports.studies.arms import make_retriever, parse
+from reports.studies.serving.load import interleaved
 from simulator.records import DAY, take
 from simulator.traffic import day_requests
 from simulator.world import PLACEMENTS

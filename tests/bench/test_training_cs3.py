@@ -8,8 +8,8 @@ from time import process_time
 import numpy as np
 import pytest
 
-from reports.arms import make_retriever, parse
 from reports.gate.suite.world import SEED, log, world
+from reports.studies.arms import make_retriever, parse
 
 ROUNDS = 15
 

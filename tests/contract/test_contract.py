@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.arms import make_retriever, parse, takes_extras
+from reports.studies.arms import make_retriever, parse, takes_extras
 from reports.studies.contract import told
 from simulator.log import LabelQueue
 from simulator.marketplace import Marketplace

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.arms import make_ranker, make_retriever, parse
-from reports.metrics import auc
-from reports.studies.replay import replay_ranker, replay_retriever
+from reports.numbers.metrics import auc
+from reports.studies.arms import make_ranker, make_retriever, parse
+from reports.studies.offline.replay import replay_ranker, replay_retriever
 from simulator.plugins import RANKERS, RETRIEVERS, registered
 from simulator.testing.stage import MARKET, stage_of
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from hypothesis import strategies as st
 
-from reports.cli import cs3bench
+from reports.commands.main import cs3bench
 from tests.reports.scenario_files import TINY, toml
 
 LOG = Path(__file__).parents[1] / "data" / "kuairand-tiny"

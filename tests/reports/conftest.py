@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.cli import main
+from reports.commands.main import main
 from tests.reports import chromium, sample_run
 from tests.reports.page_checks import check_page
 from tests.reports.studies.tiny import arguments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from reports.git import environment
+from reports.studies.machine.git import environment
 
 WHO = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main")
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from reports import load_run
-from reports.kinds import KINDS
+from reports.runs.kinds import KINDS
 from tests.reports.schema_doc import disagreements, keys_of, unknown_files
 
 NAN = re.compile(rb"(?<![A-Za-z.])nan(?![A-Za-z(])", re.IGNORECASE)

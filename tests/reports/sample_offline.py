@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.studies.mechanisms import verdicts
+from reports.numbers.mechanisms import verdicts
 
 SEEDS = [11, 12, 13]
 MEASURES = ("auc", "gauc", "logloss", "pcoc")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .benchmark import Benchmark, Case
+from .moved import imported
 from .world import SEED, WIDTH, K, log, offers, requests, scenario, trained, world
 
 BATCH = 512
@@ -45,7 +46,8 @@ def retrieval(spelling: str) -> Case:
 
 def cascade(spelling: str) -> Case:
     """A single request through retrieval, ranker and auction."""
-    from reports.arms import make_ranker, parse
+    make_ranker = imported("reports.studies.arms:make_ranker", formerly="reports.arms:make_ranker")
+    parse = imported("reports.studies.arms:parse", formerly="reports.arms:parse")
     from simulator.auction import auction
 
     towers, one, demand, rules = trained(spelling), _one(), offers(), scenario().auction
@@ -67,7 +69,8 @@ def cascade(spelling: str) -> Case:
 
 def training(spelling: str) -> Case:
     """One update by a batch."""
-    from reports.arms import make_retriever, parse
+    make_retriever = imported("reports.studies.arms:make_retriever", formerly="reports.arms:make_retriever")
+    parse = imported("reports.studies.arms:parse", formerly="reports.arms:parse")
 
     towers: Any = make_retriever(parse(spelling), world().catalog, SEED, {}, {})
     rows, one = log()[:BATCH], _one()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .moved import imported
+
 SEED = 7
 K, S = 50, 4
 WIDTH = 64
@@ -79,7 +81,8 @@ def log() -> Any:
 @lru_cache(maxsize=4)
 def trained(spelling: str) -> Any:
     """A retriever after the first 2,048 rows of the log, published."""
-    from reports.arms import make_retriever, parse
+    make_retriever = imported("reports.studies.arms:make_retriever", formerly="reports.arms:make_retriever")
+    parse = imported("reports.studies.arms:parse", formerly="reports.arms:parse")
 
     made: Any = make_retriever(parse(spelling), world().catalog, SEED, {}, {})
     rows = log()[:2048]

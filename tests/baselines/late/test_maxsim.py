@@ -13,7 +13,7 @@ from baselines.late.facet_mips import FacetMips
 from baselines.late.maxsim import MaxSimConfig, facet_shares, likeness, maxsim
 from baselines.late.scan import Query
 from baselines.search.finder import recall_against_exact
-from reports.arms import make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY, Offers
 from simulator.testing import check_retriever

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from baselines.search import money_index
 from baselines.search.finder import ScanFinder, VectorFinder, recall_against_exact
 from baselines.towers.dssm import dssm
-from reports.arms import make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY, Candidates, Offers, take
 from simulator.testing import check_retriever

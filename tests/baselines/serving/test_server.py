@@ -12,7 +12,7 @@ from baselines.serving.layers import layers_of
 from baselines.serving.runtimes import RUNTIMES
 from cs3.cas import CASLinear
 from cs3.embedded import EmbeddedStore
-from reports.arms import make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from simulator.records import DAY, Offers, take
 from tests.baselines.conftest import SMALL, extras_of, make_towers
 

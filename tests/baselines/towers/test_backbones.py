@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from reports.arms import make_retriever, parse, vector_widths
+from reports.studies.arms import make_retriever, parse, vector_widths
 from simulator.marketplace import learn_from_log
 from simulator.plugins import RETRIEVERS, make
 from simulator.records import DAY, Offers, Requests, take

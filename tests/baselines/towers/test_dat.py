@@ -12,7 +12,7 @@ from baselines.training.config import TowerConfig
 from baselines.training.dropout import KeyedDropout
 from baselines.training.two_tower import linear_flops
 from cs3.store import VectorTable
-from reports.arms import make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from simulator.marketplace import learn_from_log
 from tests.baselines.conftest import SMALL, auxiliary_of, extras_of, make_towers
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from baselines.towers.hit import generation_loss, hit, static_fields
 from baselines.training.features import Events
 from cs3.cas import CASLinear
-from reports.arms import make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from simulator.marketplace import learn_from_log
 from tests.baselines.conftest import SMALL
 

@@ -12,7 +12,7 @@ from torch import nn
 from baselines.towers.seqtower import seqtower
 from baselines.training.features import Events
 from cs3.cas import CASLinear
-from reports.arms import make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from simulator.records import DAY, History
 from tests.baselines.conftest import SMALL, extras_of
 

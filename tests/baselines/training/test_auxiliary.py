@@ -12,7 +12,7 @@ from baselines.distillation.cit import CitLoss
 from baselines.distillation.kd import KdLoss
 from baselines.towers.dat import AugmentedVectors
 from baselines.training.auxiliary import Auxiliaries, LossOnly, together
-from reports.arms import make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from simulator.records import Requests
 from simulator.testing import check_retriever
 from tests.baselines.conftest import SMALL, auxiliary_of, extras_of, make_towers

@@ -16,7 +16,7 @@ import pytest
 from reports.gate.process import SUITE
 from reports.gate.run import GateConfig, run
 from reports.gate.trees import HEAD, base_tree, head_root, head_tree, installed
-from reports.git import OF_A_REPOSITORY
+from reports.studies.machine.git import OF_A_REPOSITORY
 from tests.reports.repositories import run_git
 from tests.reports.studies.commands import run_command
 from tests.reports.studies.tiny import hear_ctrl_c

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from reports.cli import main
+from reports.commands.main import main
 from reports.gate import counts, selftest
 from reports.gate import run as run_module
 from reports.gate.counts import CountError, instructions, parsed
@@ -17,8 +17,8 @@ from reports.gate.manifest import chosen, declared, of, too_short
 from reports.gate.markdown import last_line, lines, markdown, percent, rare
 from reports.gate.run import GateConfig, run
 from reports.gate.selftest import PLANTED, judged, self_tested
+from tests.reports.commands.test_cli import said
 from tests.reports.gate.stand_in import BASE, DECLARED, HEAD, Makes
-from tests.reports.test_cli import said
 
 SLOW = {"speed": {"a/two": 1.3e-3}}
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_info
 
-from reports.studies.workers import Progress, one_thread
+from reports.studies.machine.workers import Progress, one_thread
 from simulator.experiment import Cell, RunDirectory, write_json
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from reports.cli import main
+from reports.commands.main import main
 
 
 def run_command(typed: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

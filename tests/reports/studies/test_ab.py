@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.studies.ab import BARE, Plan, cells_of, run_ab
+from reports.studies.ab.study import BARE, Plan, cells_of, run_ab
 from simulator.experiment import digest, read_json
 from simulator.records import Catalog, Impressions, Offers, Requests
 from simulator.world import build

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from reports.ablation_page import write_page
-from reports.cli import main
-from reports.studies import ablation
-from reports.studies.ablation import Found, Plan, best, null_check, run_ablation, settings_of
-from reports.studies.factorial import cells
+from reports.commands.main import main
+from reports.numbers.factorial import cells
+from reports.pages.ablation.page import write_page
+from reports.studies.ablation import study as ablation
+from reports.studies.ablation.study import Found, Plan, best, null_check, run_ablation, settings_of
 from simulator.experiment import read_json
 from simulator.scenario import Scenario
 from tests.reports.run_contract import check_run

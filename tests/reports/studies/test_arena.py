@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from reports import arena_figures
-from reports.arena_page import write_page
-from reports.arena_sections import headline
-from reports.cli import main
-from reports.studies import arena, arena_costs
-from reports.studies.arena import ARMS, Plan, role, run_arena, settings
-from reports.studies.learned import staleness
+from reports.commands.main import main
+from reports.pages.arena import figures as arena_figures
+from reports.pages.arena.page import write_page
+from reports.pages.arena.sections import headline
+from reports.studies.arena import costs as arena_costs
+from reports.studies.arena import study as arena
+from reports.studies.arena.study import ARMS, Plan, role, run_arena, settings
+from reports.studies.market.learned import staleness
 from simulator.experiment import read_json
 from simulator.marketplace import CascadeConfig
 from simulator.plugins import RETRIEVERS, registered

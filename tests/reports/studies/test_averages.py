@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.metrics import auc
-from reports.studies.averages import prequential_rate, smoothed_averages
+from reports.numbers.metrics import auc
+from reports.studies.offline.averages import prequential_rate, smoothed_averages
 from simulator.datasets.kuairand import KuaiRand, read_kuairand
 from simulator.records import Impressions
 from tests.data.make_kuairand_tiny import FOLDER

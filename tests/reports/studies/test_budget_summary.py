@@ -1,7 +1,7 @@
 import numpy as np
 
-from reports.studies.budget_summary import budgets
-from reports.studies.learning import curve
+from reports.studies.market.budget_summary import budgets
+from reports.studies.market.learning import curve
 
 
 def account(*days):

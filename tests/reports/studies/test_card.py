@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from reports.studies import calibrate
-from reports.studies.card import FACTS, card, lines, survey
-from reports.studies.real_facts import (
+from reports.pages.card.figures import draw
+from reports.studies.card import calibrate
+from reports.studies.card.real_facts import (
     PUBLISHED,
     TOP_SHARE,
     count_facts,
@@ -19,7 +19,7 @@ from reports.studies.real_facts import (
     recomputed,
     time_facts,
 )
-from reports.world_figures import draw
+from reports.studies.card.study import FACTS, card, lines, survey
 from simulator.world import build
 from tests.reports.studies.tiny import tiny
 

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from reports.studies.ceilings import beyond, knowledge
-from reports.studies.cells import BURN_IN, Task, compute
+from reports.studies.market.ceilings import beyond, knowledge
+from reports.studies.market.cells import BURN_IN, Task, compute
 from simulator.experiment import Cell, RunDirectory
 from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, registered, seed_for
 from simulator.retrieval import OracleRetriever

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.arms import make_ranker, make_retriever, parse
-from reports.studies.cells import BURN_IN, Task, backfill, compute, tiny_copy
-from reports.studies.learned import publications, staleness
+from reports.studies.arms import make_ranker, make_retriever, parse
+from reports.studies.market.cells import BURN_IN, Task, backfill, compute, tiny_copy
+from reports.studies.market.learned import publications, staleness
 from simulator.experiment import Cell, RunDirectory, read_json
 from simulator.feasible import check_worlds
 from simulator.marketplace import CascadeConfig, Marketplace, learn_from_log

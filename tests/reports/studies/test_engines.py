@@ -15,12 +15,12 @@ import pytest
 
 pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 
-from reports.git import HOME
-from reports.studies.ab import run_ab
-from reports.studies.engines import Dask, on_worker
-from reports.studies.manifests import made_by
-from reports.studies.schedulers import OTHER
-from reports.studies.workers import PROGRESS, compute_all
+from reports.studies.ab.study import run_ab
+from reports.studies.machine.engines import Dask, on_worker
+from reports.studies.machine.git import HOME
+from reports.studies.machine.manifests import made_by
+from reports.studies.machine.schedulers import OTHER
+from reports.studies.machine.workers import PROGRESS, compute_all
 from simulator.experiment import Cell, RunDirectory, read_json
 from tests.reports.studies.clustered import cluster, die, fail, leave, leave_slowly, scheduler
 from tests.reports.studies.commands import run_command
@@ -198,7 +198,7 @@ class TestAddress:
 
     @pytest.mark.parametrize("first", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x08" + bytes(7), b"\0" * 64])
     def test_another_server_speaks_first(self, tmp_path, capsys, first, monkeypatch):
-        monkeypatch.setattr("reports.studies.schedulers.DEADLINE", 0.5)
+        monkeypatch.setattr("reports.studies.machine.schedulers.DEADLINE", 0.5)
         with server(first) as port:
             assert told(f"tcp://127.0.0.1:{port}", tmp_path, capsys)
 

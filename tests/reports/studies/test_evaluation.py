@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.arms import make_ranker, make_retriever, parse
-from reports.studies.evaluation import (
+from reports.studies.arms import make_ranker, make_retriever, parse
+from reports.studies.market.evaluation import (
     best_money,
     equal_revenue_k,
     evaluate,

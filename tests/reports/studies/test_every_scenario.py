@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reports import sections
-from reports.studies.cells import BURN_IN, Task, compute
-from reports.studies.summary import summarise
-from reports.studies.twins import facts_of
+from reports.pages.ab import sections
+from reports.studies.market.cells import BURN_IN, Task, compute
+from reports.studies.market.summary import summarise
+from reports.studies.market.twins import facts_of
 from simulator.experiment import Cell, RunDirectory, plain
 from simulator.scenario import Scenario, load, names
 from tests.reports.studies.tiny import SETS

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.cli import main
-from reports.studies.cells import BURN_IN, Task, compute
+from reports.commands.main import main
+from reports.studies.market.cells import BURN_IN, Task, compute
 from simulator.blame import ContractError
 from simulator.experiment import Cell, RunDirectory
 from tests.reports.studies import faulty
@@ -83,7 +83,7 @@ def test_a_sound_arm_leaves_the_same_bytes_with_and_without_its_guard(burnt, mon
     for variant in ("guarded", "bare"):
         if variant == "bare":
             for guard in ("GuardedRetriever", "GuardedRanker"):
-                monkeypatch.setattr(f"reports.studies.cells.{guard}", lambda name, inner: inner)
+                monkeypatch.setattr(f"reports.studies.market.cells.{guard}", lambda name, inner: inner)
         cell = Cell(world=1, name="popularity", days=1, variant=variant)
         compute(task(burnt, cell), 1)
         folder = RunDirectory(burnt, {"identity": IDENTITY}).cell(cell)

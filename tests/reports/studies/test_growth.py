@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reports.cli_growth import growth
-from reports.studies.growth import GrowthConfig, line, run
+from reports.commands.growth import growth
+from reports.studies.serving.growth import GrowthConfig, line, run
 from simulator.experiment import read_json
 from tests.reports.run_contract import check_run
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 import reports
-from reports.cli import main
-from reports.studies.cells import Progress
+from reports.commands.main import main
+from reports.studies.market.cells import Progress
 from tests.reports.studies.tiny import arguments, hear_ctrl_c, start
 
 ORPHAN = """
 import sys, time
 from pathlib import Path
-from reports.studies.workers import _deaf, _pool
+from reports.studies.machine.workers import _deaf, _pool
 from simulator.experiment import RunDirectory
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import shutil
 import pytest
 import torch
 
-from reports.studies.kernels import agree, alike, kernels, refuse_untold, spelled
+from reports.studies.machine.kernels import agree, alike, kernels, refuse_untold, spelled
 from simulator.experiment import Cell, RunDirectory, read_json, write_json
 from simulator.same_run import resuming
 

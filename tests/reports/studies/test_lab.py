@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.lab_page import write_page
-from reports.studies import lab
-from reports.studies.lab import Plan, run_lab, tasks_of
-from reports.studies.live import Live, Stage, estimate
+from reports.pages.lab.page import write_page
+from reports.studies.lab import study as lab
+from reports.studies.lab.live import Live, Stage, estimate
+from reports.studies.lab.study import Plan, run_lab, tasks_of
 from simulator.designs import LIVE, DesignConfig
 from simulator.experiment import read_json
 from simulator.marketplace import Marketplace, learn_from_log

@@ -10,11 +10,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from reports import late_page
-from reports.cli_late import late as command
-from reports.studies import late, late_items, late_ways
-from reports.studies.late_items import Side, bandwidth, effective_dims, eligible_bids, of_size, structure
-from reports.studies.late_ways import FACET_WAYS, VECTOR_WAYS, measured, recall_of
+from reports.commands.late import late as command
+from reports.pages.late import page as late_page
+from reports.studies.late import items as late_items
+from reports.studies.late import study as late
+from reports.studies.late import ways as late_ways
+from reports.studies.late.items import Side, bandwidth, effective_dims, eligible_bids, of_size, structure
+from reports.studies.late.ways import FACET_WAYS, VECTOR_WAYS, measured, recall_of
 from simulator.seal import seal
 from tests.reports.run_contract import check_run
 from tests.reports.studies.tiny import tiny

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reports.studies import lab, sensitivity
-from reports.studies.levels import apart
+from reports.studies.lab import study as lab
+from reports.studies.sensitivity import study as sensitivity
+from reports.studies.sensitivity.levels import apart
 from simulator.scenario import load
 
 

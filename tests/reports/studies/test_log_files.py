@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.studies.log_files import content, opened, read_once
+from reports.studies.offline.files import content, opened, read_once
 from simulator.same_run import changed
 
 TINY = Path(__file__).parents[2] / "data" / "kuairand-tiny"

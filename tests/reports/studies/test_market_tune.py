@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reports.studies import market_tune
-from reports.studies.market_tune import RIVALS, SPACE, MarketTuneConfig, run
-from reports.studies.search import Space
+from reports.studies.tuning import market as market_tune
+from reports.studies.tuning.market import RIVALS, SPACE, MarketTuneConfig, run
+from reports.studies.tuning.search import Space
 from tests.reports.studies.tiny import tiny
 
 
@@ -43,7 +43,7 @@ def test_a_foreign_ranker_is_refused(config: MarketTuneConfig, tmp_path: Path) -
 
 
 def test_the_shipped_settings_lie_on_the_ladders() -> None:
-    from reports.studies.arena import shipped
+    from reports.studies.arena.study import shipped
 
     found = shipped("quickstart")
     assert set(found) <= set(RIVALS)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.offline_page import render
-from reports.studies import offline
-from reports.studies.offline import OfflineConfig, lines, models_of, run, settings
-from reports.studies.offline_results import AVERAGES, compared, over_seeds, visible
+from reports.pages.offline.page import render
+from reports.studies.offline import study as offline
+from reports.studies.offline.results import AVERAGES, compared, over_seeds, visible
+from reports.studies.offline.study import OfflineConfig, lines, models_of, run, settings
 from simulator.config import validated
 from simulator.experiment import Cell
 from tests.data.make_kuairand_tiny import EXPECTED, FOLDER

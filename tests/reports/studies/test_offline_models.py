@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reports.studies import offline
-from reports.studies.offline import OfflineConfig
-from reports.studies.sweep import SweepConfig, studies_of
-from reports.studies.tune import TuneConfig, check
+from reports.studies.offline import study as offline
+from reports.studies.offline.study import OfflineConfig
+from reports.studies.offline.sweep import SweepConfig, studies_of
+from reports.studies.tuning.offline import TuneConfig, check
 from simulator.config import validated
 from simulator.records import DAY
 from tests.data.make_kuairand_tiny import FOLDER

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from reports.studies import offline, sweep, tune
-from reports.studies.offline import OfflineConfig
-from reports.studies.sweep import SweepConfig
-from reports.studies.tune import TuneConfig
+from reports.studies.offline import study as offline
+from reports.studies.offline import sweep
+from reports.studies.offline.study import OfflineConfig
+from reports.studies.offline.sweep import SweepConfig
+from reports.studies.tuning import offline as tune
+from reports.studies.tuning.offline import TuneConfig
 from simulator.datasets.kuairand import TEST_DATE
 from tests.data.make_kuairand_tiny import FOLDER
 from tests.reports.studies.test_offline import BAD, GOOD

@@ -16,8 +16,8 @@ import torch
 
 import reports
 from reports.studies.contract import check_name
-from reports.studies.packing import pack, unpack
-from reports.studies.states import load_array, load_arrays, load_state, save_array, save_state
+from reports.studies.machine.packing import pack, unpack
+from reports.studies.machine.states import load_array, load_arrays, load_state, save_array, save_state
 from simulator.retrieval import PopularityRetriever
 from simulator.seal import seal
 

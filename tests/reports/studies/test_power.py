@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.lab_page import write_power_page
-from reports.studies.power import by_days, by_users, by_worlds, default_plan, run_power
+from reports.pages.lab.page import write_power_page
+from reports.studies.lab.power import by_days, by_users, by_worlds, default_plan, run_power
 from simulator.experiment import read_json
 from tests.reports.run_contract import check_run
 from tests.reports.studies.test_lab import plan

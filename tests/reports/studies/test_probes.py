@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.arms import make_retriever, parse
-from reports.studies.probes import SCALES, draw_panel, frozen_scores, logit_of, noise_curve, noisy, tau
-from reports.studies.replay import Probe, replay_ranker, replay_retriever
+from reports.studies.arms import make_retriever, parse
+from reports.studies.offline.probes import SCALES, draw_panel, frozen_scores, logit_of, noise_curve, noisy, tau
+from reports.studies.offline.replay import Probe, replay_ranker, replay_retriever
 from simulator.datasets.kuairand import read_kuairand
 from tests.data.make_kuairand_tiny import FOLDER
 from tests.reports.studies.fakes import FakeRanker, FakeRetriever

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from reports.studies.replay import replay_ranker, replay_retriever, steps
+from reports.studies.offline.replay import replay_ranker, replay_retriever, steps
 from simulator.datasets.kuairand import KuaiRand, read_kuairand
 from simulator.records import Floats, Impressions
 from tests.data.make_kuairand_tiny import FOLDER

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.studies.search import Space, search
+from reports.studies.tuning.search import Space, search
 
 SPACE = Space(
     ladders={"a": (1, 2, 4, 8, 16, 32), "b": tuple(range(9)), "c": (0.0, 0.1, 0.2)},

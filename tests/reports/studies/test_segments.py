@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.studies.segments import active, by_segment, exposure, membership
+from reports.studies.market.segments import active, by_segment, exposure, membership
 from simulator.records import DAY, Conversions, Impressions, Ledger, take
 from simulator.world import build
 from tests.reports.studies.tiny import tiny

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.lab_page import write_sensitivity_page
-from reports.studies.sensitivity import DIALS, Level, Plan, break_even, check, run_sensitivity, saved
+from reports.pages.lab.page import write_sensitivity_page
+from reports.studies.sensitivity.study import DIALS, Level, Plan, break_even, check, run_sensitivity, saved
 from simulator.experiment import read_json
 from tests.reports.run_contract import check_run
 from tests.reports.studies.tiny import SETS

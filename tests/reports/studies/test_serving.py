@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from reports.cli_latency import latency
-from reports.studies.serving import CELLS, PAPER_QPS, ServingConfig, run
-from reports.studies.serving_growth import exponents
+from reports.commands.latency import latency
+from reports.studies.serving.exponents import exponents
+from reports.studies.serving.study import CELLS, PAPER_QPS, ServingConfig, run
 from simulator.experiment import read_json
 from tests.reports.run_contract import check_run
 

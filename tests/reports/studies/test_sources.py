@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from reports.studies import sources
+from reports.studies.machine import sources
 
 
 @pytest.fixture
@@ -101,20 +101,25 @@ def test_a_module_that_is_nowhere_has_no_file():
 
 def test_of_ours_what_decides_numbers_and_no_page():
     found = sources.code()
-    for name in ("simulator/auction.py", "baselines/training/trainer.py", "cs3/cas.py", "reports/statistics.py"):
+    for name in (
+        "simulator/auction.py",
+        "baselines/training/trainer.py",
+        "cs3/cas.py",
+        "reports/numbers/statistics.py",
+    ):
         assert name in found
     assert "reports/studies/tuned/kuairand.toml" in found
     assert not [name for name in found if "page" in name or "figures" in name or "/testing/" in name]
 
 
 def test_a_module_of_reports_counts_unless_it_is_named_as_one_that_decides_nothing(tmp_path, monkeypatch):
-    write(tmp_path / "reports/statistics_of_tomorrow.py")
-    write(tmp_path / "reports/tomorrow_page.py")
+    write(tmp_path / "reports/numbers/of_tomorrow.py")
+    write(tmp_path / "reports/pages/tomorrow.py")
     monkeypatch.setattr(sources, "HOME", tmp_path)
     sources._deciding.cache_clear()
     found = sources.code()
     sources._deciding.cache_clear()
-    assert list(found) == ["reports/statistics_of_tomorrow.py"]
+    assert list(found) == ["reports/numbers/of_tomorrow.py"]
 
 
 def test_a_file_of_any_size_is_read_in_pieces(tmp_path):

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-import reports.cli_ab
-from reports.cli import main
-from reports.studies import kernels
-from reports.studies.manifests import made_of
-from reports.studies.workers import as_told
+import reports.commands.ab
+from reports.commands.main import main
+from reports.studies.machine import kernels
+from reports.studies.machine.manifests import made_of
+from reports.studies.machine.workers import as_told
 from simulator.experiment import Cell, RunDirectory, read_json
 from tests.reports.studies.tiny import arguments
 
@@ -28,7 +28,7 @@ def ab(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     # The pictures take longer than the markets.
-    monkeypatch.setattr(reports.cli_ab, "draw", lambda root, tables: root)
+    monkeypatch.setattr(reports.commands.ab, "draw", lambda root, tables: root)
     (tmp_path / "my_model.py").write_text(MODEL, encoding="utf-8")
     (tmp_path / "parts.py").write_text(PARTS, encoding="utf-8")
     typed = ["--control", "random", "--treatment", "my_model:make", "--worlds", "1", "--jobs", "1"]
@@ -83,7 +83,7 @@ def test_other_kernels_go_on_only_when_asked_and_are_told(ab, tmp_path, monkeypa
     assert ab() == (0, "")
     here = kernels.kernels()
     there = here | {"torch": "ANOTHER"}
-    monkeypatch.setattr("reports.studies.workers.kernels", lambda: there)
+    monkeypatch.setattr("reports.studies.machine.workers.kernels", lambda: there)
     shutil.rmtree(tmp_path / "run" / "cells" / Cell(world=1, name="my_model:make", days=1).path)
     code, err = ab()
     assert code == 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.studies import learning, lights, summary
+from reports.studies.market import learning, lights, summary
 from tests.reports.studies.tiny import tiny
 
 S = tiny("run.burn_in=2", "run.days=2", "run.ladder_days=1", "cascade.candidates=20")

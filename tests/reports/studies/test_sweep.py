@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from reports.studies import offline, sweep
-from reports.studies.sweep import DIALS, SweepConfig, lines, run
+from reports.studies.offline import study as offline
+from reports.studies.offline import sweep
+from reports.studies.offline.sweep import DIALS, SweepConfig, lines, run
 from tests.data.make_kuairand_tiny import FOLDER
 from tests.reports.run_contract import check_run
 

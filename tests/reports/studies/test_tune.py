@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reports.studies import tune
-from reports.studies.search import Space
-from reports.studies.tune import RANKER_SPACE, TOWER_SPACE, TuneConfig, lines, ranker_of, run
+from reports.studies.tuning import offline as tune
+from reports.studies.tuning.offline import RANKER_SPACE, TOWER_SPACE, TuneConfig, lines, ranker_of, run
+from reports.studies.tuning.search import Space
 from tests.data.make_kuairand_tiny import FOLDER
 from tests.reports.run_contract import check_run
 
@@ -71,7 +71,7 @@ def test_a_tower_that_learns_from_a_ranker_needs_its_search(small: TuneConfig, t
 
 def test_the_shipped_settings_lie_on_the_ladders() -> None:
     """The file that the study reads holds what this search can find, and no winner at an end of its ladder."""
-    from reports.studies.offline_models import shipped
+    from reports.studies.offline.models import shipped
 
     for model, params in shipped("kuairand").items():
         space = RANKER_SPACE if model.startswith("@") else TOWER_SPACE

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.studies.ab import Plan, run_ab
-from reports.studies.why import lines, why
+from reports.studies.ab.study import Plan, run_ab
+from reports.studies.replay.study import lines, why
 from simulator.experiment import Cell
 from simulator.log import read_parquet
 from simulator.records import Impressions

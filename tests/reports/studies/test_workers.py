@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reports.studies.workers import PROGRESS, Progress, compute_all, one_thread
+from reports.studies.machine.workers import PROGRESS, Progress, compute_all, one_thread
 from simulator.experiment import Cell, RunDirectory, read_json, write_json
 
 CELLS = [Cell(world=w, name=n) for w in (1, 2) for n in ("first", "second")]

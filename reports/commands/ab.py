@@ -1,0 +1,112 @@
+"""``cs3bench ab``: two arms in twin worlds, and the verdict in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reports.commands.options import draw, resolved, study, typed, workers
+
+if TYPE_CHECKING:
+    from reports.studies.machine.engines import Dask
+
+
+@click.command()
+@study("quickstart")
+@click.option("--control", default="dssm", show_default=True, help="Arm: backbone+modifier+...@ranker.")
+@click.option("--treatment", default="dssm+cs3", show_default=True, help="Arm that is compared with it.")
+def ab(
+    scenario: str,
+    control: str,
+    treatment: str,
+    small: bool,
+    worlds: int | None,
+    seed: int | None,
+    jobs: int | None,
+    out: Path | None,
+    sets: tuple[str, ...],
+    quiet: bool,
+    engine: Dask | None,
+) -> None:
+    """Compare two arms by the true effect: the whole market twice, once per arm, with common luck.
+
+    An interrupted run resumes when the same command is given again.
+    """
+    from reports.studies import names
+
+    names.check(control, treatment)
+    named = resolved(scenario, small, worlds, seed, sets)
+    from reports.studies.ab.study import Plan, run_ab
+
+    plan = Plan(scenario=named, control=control, treatment=treatment, small=small, command=typed())
+    root, _ = run_ab(plan, out, workers(jobs), quiet=quiet, engine=engine)
+    draw(root, {"ab": table})
+
+
+def _percent(x: float | None, digits: int = 2) -> str:
+    return "n/a" if x is None else f"{100 * x:+.{digits}f} %"
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The verdict and the metrics, for a terminal."""
+    control, treatment = results["control"], results["treatment"]
+    head = f"{results['scenario']}: {treatment} against {control}, {len(results['worlds'])} twin worlds"
+    rows = [("", control, treatment, "effect", "95 % CI", "p", "Holm")]
+    for m in results["metrics"].values():
+        relative = m["kind"] == "ratio"
+        effect = m["rel_effect"] if relative else m["effect"]
+        spell = _percent if relative else (lambda x: "n/a" if x is None else f"{x:+.4f}")
+        lo, hi = m["ci"]
+        rows.append(
+            (
+                m["label"],
+                _number(m["control"]),
+                _number(m["treatment"]),
+                spell(effect),
+                f"{spell(lo)} to {spell(hi)}",
+                "n/a" if m["p"] is None else f"{m['p']:.3f}",
+                "" if m["p_holm"] is None else f"{m['p_holm']:.3f}",
+            )
+        )
+    found = results["verdict"]
+    lamps = [f"  [{light['state']}] {light['text']}" for light in found["lights"]]
+    served = [
+        f"index of {arm}: finds {one['mean']:.2%} of what exact search finds (mean over {one['n_worlds']} worlds)"
+        for arm, one in results.get("index_recall", {}).items()
+    ]
+    verdict = f"verdict: {found['word'].upper()}. {found['reason']}"
+    return "\n".join(
+        [head, "", *_aligned([*rows, *_segments(results)]), "", *served, *([""] if served else []), verdict, *lamps]
+    )
+
+
+def _segments(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Lift of expected revenue by segment, under the metrics' columns; the page has the other measures."""
+    found = [one for one in results.get("segments") or () if one["measure"] == "expected_revenue"]
+    rows: list[tuple[str, ...]] = [("",) * 7, ("Expected revenue from", "", "", "", "", "", "q")]
+    for one in found:
+        sides = (_number(one["control"]), _number(one["treatment"]))
+        lo, hi = one["ci"]
+        tests = ("n/a" if one[key] is None else f"{one[key]:.3f}" for key in ("p", "q"))
+        rows.append((one["label"], *sides, _percent(one["rel_effect"]), f"{_percent(lo)} to {_percent(hi)}", *tests))
+    return rows if found else []
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of equal columns: the first from the left, the others from the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _number(x: float | None) -> str:
+    if x is None:
+        return "n/a"
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"

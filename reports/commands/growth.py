@@ -1,0 +1,32 @@
+"""``cs3bench growth``: memory and time of a market as its users and ads grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reports.commands.options import typed
+from reports.drawing.terminal import echo
+
+
+@click.command()
+@click.option("--scenario", default="quickstart", show_default=True, help="Name, or path of a TOML file.")
+@click.option("--small", is_flag=True, help="The scenario's small form.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. requests=50000.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory.  [default: runs/growth-...]")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def growth(scenario: str, small: bool, sets: tuple[str, ...], out: Path | None, quiet: bool) -> None:
+    """Memory and time of a market's day at 1 to 64 times the users and the ads."""
+    from simulator.config import overrides, validated
+    from simulator.scenario import load
+
+    given: dict[str, Any] = {"scenario": scenario, "small": small} | overrides(sets)
+    load(str(given["scenario"]), small=small)
+    from reports.studies.serving.growth import GrowthConfig, run
+
+    config = validated(GrowthConfig, given, "growth")
+    root = out or config.default_out()
+    run(config, root, quiet=quiet, command=typed())
+    echo((root / "growth.md").read_text(encoding="utf-8"))

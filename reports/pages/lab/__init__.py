@@ -1,0 +1,1 @@
+"""The pages of the laboratory, of a power study and of a sensitivity study."""

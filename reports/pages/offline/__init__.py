@@ -1,0 +1,1 @@
+"""The page of a replayed log, and of a sweep over one of its dials."""

@@ -1,0 +1,1 @@
+"""Two arms in twin worlds."""

@@ -1,0 +1,1 @@
+"""All eight cells of CAS, CTS and CMS."""

@@ -1,0 +1,1 @@
+"""Every rival in the same worlds: money, recall, costs."""

@@ -1,0 +1,1 @@
+"""What computes cells, knowing no question: workers, engines, states, what a run says of itself."""

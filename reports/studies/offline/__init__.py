@@ -1,0 +1,1 @@
+"""A recorded log, lived through again; the same over one dial."""

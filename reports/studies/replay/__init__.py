@@ -1,0 +1,1 @@
+"""Why one ad won one request."""

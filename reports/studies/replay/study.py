@@ -1,0 +1,331 @@
+"""Question: why did this ad win? Every stage of one request, in every arm of a run, side by side.
+
+A run keeps what was shown, not the states that led there; but it follows from its manifest alone. So the world is lived
+again up to the request's tick, with the same numbers, and that tick is watched: eligibility and budgets, what was
+retrieved and explored, what the ranker said, the auction's scores and prices, and the truth beside them. The slates are
+held against the run's own log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from reports.runs.load import load_run, manifest_of
+from reports.studies.arms import parse
+from reports.studies.lab.live import Stage
+from reports.studies.machine.workers import one_thread
+from simulator.auction import auction
+from simulator.config import validated
+from simulator.designs import DesignConfig
+from simulator.experiment import Cell
+from simulator.files import DamagedError
+from simulator.log import read_parquet
+from simulator.marketplace import Marketplace
+from simulator.plugins import Ranker, Retriever, registered_only
+from simulator.ranking import handicapped
+from simulator.records import DAY, PAD, Candidates, Floats, Impressions, Keys, Ledger, Offers, Ranked, Requests, take
+from simulator.scenario import Scenario
+
+KINDS = ("ab", "arena")
+SHOWN = 10
+"""Candidates that are listed, best by the auction's score first; the winners and the best by truth always are."""
+
+
+class _Seen(Exception):  # noqa: N818
+    """The tick with the request is over; nothing behind it matters."""
+
+
+class Watch:
+    """A market's two models, watched while they serve one request.
+
+    Args:
+        market: whose retriever and ranker are put behind glass.
+        request: id.
+    """
+
+    def __init__(self, market: Marketplace, request: int) -> None:
+        self.request = request
+        self.facts: dict[str, Any] = {}
+        self._market = market
+        self._inner: tuple[Retriever, Ranker] = (market.retriever, market.ranker)
+        market.retriever = _Retriever(self, market.retriever)
+        market.ranker = _Ranker(self, market.ranker)
+
+    def row(self, requests: Requests) -> int | None:
+        """Where the request is among those of a tick."""
+        found = np.flatnonzero(requests.id == self.request)
+        return int(found[0]) if found.size else None
+
+    def retrieved(self, requests: Requests, offers: Offers, found: Candidates) -> None:
+        """Keep the request's candidates and the state of the demand side, as of the tick's start."""
+        r = self.row(requests)
+        if r is not None:
+            one = take(requests, slice(r, r + 1))
+            self.facts |= {
+                "requests": one,
+                "offers": Offers(eligible=offers.eligible.copy(), bid=offers.bid.copy()),
+                "retrieved": (found.ad[r].copy(), found.logit[r].copy()),
+                "spent": self._market.budgets.spent.copy(),
+                "truth": expit(self._market.true_logit_everywhere(one)[0].astype(np.float64)),
+            }
+
+    def ranked(self, requests: Requests, ads: Keys, ranked: Ranked) -> None:
+        """Keep what reached the ranker, and what it said."""
+        r = self.row(requests)
+        if r is not None:
+            config = self._market.config.cascade
+            one = Ranked(pctr=ranked.pctr[r : r + 1].copy(), hidden=ranked.hidden[r : r + 1, :, :0])
+            if config.ranker_noise:
+                seed = self._market.world.seed
+                one = handicapped(seed, take(requests, slice(r, r + 1)), ads[r : r + 1], one, config.ranker_noise)
+            self.facts |= {"asked": ads[r].copy(), "pctr": one.pctr[0]}
+
+    def tick(self, _: int) -> None:
+        """End the day once the request was served."""
+        if "pctr" in self.facts:
+            raise _Seen
+
+
+class _Retriever:
+    def __init__(self, watch: Watch, inner: Retriever) -> None:
+        self._watch, self._inner = watch, inner
+
+    def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
+        found = self._inner.retrieve(requests, offers, k)
+        self._watch.retrieved(requests, offers, found)
+        return found
+
+    def score(self, requests: Requests, ads: Keys) -> Floats:
+        return self._inner.score(requests, ads)
+
+    def update(self, impressions: Impressions) -> None:
+        self._inner.update(impressions)
+
+    def sync(self, now: int) -> None:
+        self._inner.sync(now)
+
+
+class _Ranker:
+    def __init__(self, watch: Watch, inner: Ranker) -> None:
+        self._watch, self._inner = watch, inner
+
+    def rank(self, requests: Requests, ads: Keys) -> Ranked:
+        ranked = self._inner.rank(requests, ads)
+        self._watch.ranked(requests, ads, ranked)
+        return ranked
+
+    def update(self, impressions: Impressions) -> None:
+        self._inner.update(impressions)
+
+    def sync(self, now: int) -> None:
+        self._inner.sync(now)
+
+
+def why(
+    root: Path, request: int, world: int | None = None, arms: Sequence[str] | None = None, *, allow_code: bool = False
+) -> dict[str, Any]:
+    """Every stage of a request in the arms of a finished run.
+
+    Args:
+        root: run directory of ``ab`` or ``arena``.
+        request: id; ids run from 0 over the days of a world, the burn-in's included.
+        world: its seed; the run's first one if None.
+        arms: of an arena, the arms to show; the reference and the first rival if None.
+        allow_code: import the modules that the run's arms name; else such an arm is refused.
+
+    Raises:
+        ValueError: one line: not such a run, a world or request that it does not have, damage.
+    """
+    with ExitStack() as held:
+        if not allow_code:
+            held.enter_context(registered_only(f"{root / 'manifest.json'} names it; --allow-code allows it"))
+        scenario, seed, day, chosen, settings = _asked(root, request, world, arms)
+        with one_thread():
+            stage = Stage(scenario, seed, true_ranker=False, settings=settings)
+            shown = {arm: _of_arm(stage, arm, request, day, root) for arm in chosen}
+    one = next(iter(shown.values()))["request"]
+    return {"world": seed, "request": one, "arms": {arm: found["stages"] for arm, found in shown.items()}}
+
+
+def _asked(
+    root: Path, request: int, world: int | None, arms: Sequence[str] | None
+) -> tuple[Scenario, int, int, list[str], dict[str, dict[str, Any]]]:
+    """The scenario, the world's seed, the request's day, the arms and their settings, as far as the run has them."""
+    identity = manifest_of(root).get("identity", {})
+    if identity.get("kind") not in KINDS:
+        raise ValueError(f"{root}: kind == {identity.get('kind')!r}, must be one of {', '.join(KINDS)}")
+    chosen, settings = _arms(identity, arms, root), identity.get("settings", {})
+    if not isinstance(settings, dict) or not all(isinstance(one, dict) for one in settings.values()):
+        raise DamagedError(f"{root / 'manifest.json'}: damaged or incomplete (settings must be an object of objects)")
+    for arm in chosen:
+        parse(arm)
+    load_run(root)
+    scenario: Scenario = validated(Scenario, dict(identity.get("config", {})), str(root))
+    seed = scenario.run.seed if world is None else world
+    run = scenario.run
+    if not run.seed <= seed < run.seed + run.worlds:
+        raise ValueError(f"world == {seed}, must be {run.seed} to {run.seed + run.worlds - 1}")
+    day = request // scenario.traffic.requests_per_day
+    if not run.burn_in <= day < run.burn_in + run.days:
+        first, end = (d * scenario.traffic.requests_per_day for d in (run.burn_in, run.burn_in + run.days))
+        raise ValueError(f"request == {request}, must be one of the test's, {first} to {end - 1}")
+    return scenario, seed, day, chosen, settings
+
+
+def _arms(identity: Mapping[str, Any], arms: Sequence[str] | None, root: Path) -> list[str]:
+    known = identity.get("arms") or [identity.get("control"), identity.get("treatment")]
+    if not isinstance(known, list) or not all(isinstance(arm, str) for arm in known):
+        raise DamagedError(f"{root / 'manifest.json'}: damaged or incomplete (it names no arms)")
+    wanted = list(dict.fromkeys(arms or known[:2]))
+    for arm in wanted:
+        if arm not in known:
+            raise ValueError(f"arm == '{arm}', must be one of the run's: {', '.join(known)}")
+    return wanted
+
+
+def _of_arm(stage: Stage, arm: str, request: int, day: int, root: Path) -> dict[str, Any]:
+    market = stage.market([arm], DesignConfig())
+    for earlier in range(stage.scenario.run.burn_in, day):
+        market.run_day(earlier)
+    watch = Watch(market, request)
+    with suppress(_Seen):
+        market.run_day(day, watch.tick)
+    logged = _logged(stage.scenario, root, stage.world.seed, arm, request)
+    return {"request": _request(watch.facts["requests"]), "stages": stages(market, watch.facts, logged)}
+
+
+def _logged(s: Scenario, root: Path, world: int, arm: str, request: int) -> list[dict[str, Any]]:
+    """What the run's own log says of the request: slot, ad, price, examined, clicked, paid."""
+    cell = root / "cells" / Cell(world=world, name=arm, days=s.run.days).path
+    log: Impressions = read_parquet(Impressions, cell / "log.parquet")
+    ledger: Ledger = read_parquet(Ledger, cell / "ledger.parquet")
+    if len(ledger.click) != len(log):
+        raise DamagedError(f"{cell / 'ledger.parquet'}: damaged or incomplete (not as many rows as log.parquet)")
+    return [
+        {
+            "slot": int(log.slot[i]),
+            "ad": int(log.ad[i]),
+            "price": float(log.price[i]),
+            "examined": bool(ledger.examined[i]),
+            "click": bool(ledger.click[i]),
+            "paid": float(log.paid[i]),
+        }
+        for i in np.flatnonzero(log.request == request)
+    ]
+
+
+def _request(one: Requests) -> dict[str, Any]:
+    second = int(one.time[0])
+    return {
+        "id": int(one.id[0]),
+        "user": int(one.user[0]),
+        "day": second // DAY,
+        "clock": f"{second % DAY // 3600:02d}:{second % 3600 // 60:02d}:{second % 60:02d}",
+        "context": one.context[0].tolist(),
+    }
+
+
+def stages(market: Marketplace, facts: Mapping[str, Any], logged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One arm's cascade for the request, from what was watched."""
+    offers, demand = facts["offers"], market.world.demand
+    ads, pctr = facts["asked"], facts["pctr"]
+    slates = auction(ads[None, :], pctr[None, :], offers.bid, market.config.auction, market.examine_p)
+    place = {int(ad): i + 1 for i, ad in enumerate(facts["retrieved"][0]) if ad != PAD}
+    logit = {int(ad): float(x) for ad, x in zip(*facts["retrieved"], strict=True) if ad != PAD}
+    worth = np.where(offers.eligible, facts["truth"] * offers.bid, -np.inf)
+    true_place = np.empty(worth.size, dtype=np.int64)
+    true_place[np.argsort(-worth, kind="stable")] = np.arange(1, worth.size + 1)
+    slot = {int(ad): (s, float(slates.price[0, s])) for s, ad in enumerate(slates.ad[0]) if ad != PAD}
+    log = {row["ad"]: row for row in logged}
+    kept = np.flatnonzero(ads != PAD)
+    score = offers.bid[ads[kept]] * pctr[kept]
+    order = kept[np.argsort(-score, kind="stable")]
+    best = int(np.argmax(worth))
+    listed = [int(i) for n, i in enumerate(order) if n < SHOWN or int(ads[i]) in slot or int(ads[i]) == best]
+    rows = [
+        _candidate(int(ads[i]), float(pctr[i]), offers, demand, facts, place, logit, true_place, slot, log)
+        for i in listed
+    ]
+    return {
+        "eligible": int(offers.eligible.sum()),
+        "out_of_budget": int((demand.budget[demand.campaign] - facts["spent"][demand.campaign] < offers.bid).sum()),
+        "retrieved": len(place),
+        "explored": int(sum(int(ad) not in place for ad in ads[kept])),
+        "ranked": int(kept.size),
+        "candidates": rows,
+        "best_by_truth": {
+            "ad": best,
+            "worth": float(worth[best]),
+            "lost_at": "" if best in slot else "the auction" if best in ads else "retrieval",
+        },
+        "same_as_logged": sorted((s, ad, round(price, 9)) for ad, (s, price) in slot.items())
+        == sorted((row["slot"], row["ad"], round(row["price"], 9)) for row in logged),
+    }
+
+
+def _candidate(
+    ad: int, pctr: float, offers: Offers, demand: Any, facts: Mapping[str, Any], place: Mapping[int, int],
+    logit: Mapping[int, float], true_place: Any, slot: Mapping[int, tuple[int, float]],
+    log: Mapping[int, Mapping[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
+    campaign, bid = int(demand.campaign[ad]), float(offers.bid[ad])
+    won, price = slot.get(ad, (None, None))
+    seen = log.get(ad, {})
+    return {
+        "ad": ad,
+        "retriever_place": place.get(ad),
+        "retriever_logit": logit.get(ad),
+        "bid": bid,
+        "pctr": pctr,
+        "score": bid * pctr,
+        "slot": won,
+        "price": price,
+        "budget": float(demand.budget[campaign]),
+        "spent": float(facts["spent"][campaign]),
+        "true_ctr": float(facts["truth"][ad]),
+        "true_place": int(true_place[ad]),
+        "examined": seen.get("examined"),
+        "click": seen.get("click"),
+        "paid": seen.get("paid"),
+    }
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """The stages as text, an arm after the other."""
+    r = found["request"]
+    out = [f"request {r['id']} of world {found['world']}: user {r['user']}, day {r['day']}, {r['clock']}"]
+    for arm, one in found["arms"].items():
+        out += [
+            "",
+            f"{arm}: {one['eligible']} ads eligible ({one['out_of_budget']} out of budget), {one['retrieved']} "
+            f"retrieved, {one['explored']} explored, {one['ranked']} ranked",
+            f"{'ad':>7} {'place':>6} {'logit':>8} {'bid':>8} {'pctr':>8} {'score':>9} {'slot':>5} {'price':>8} "
+            f"{'spent/budget':>19} {'true ctr':>9} {'true place':>10}  outcome",
+        ]
+        out += [_line(row) for row in one["candidates"]]
+        best = one["best_by_truth"]
+        lost = f"lost at {best['lost_at']}" if best["lost_at"] else "shown"
+        out.append(f"best by truth: ad {best['ad']}, {lost}")
+        out.append(f"same slates and prices as in the run's log: {'yes' if one['same_as_logged'] else 'NO'}")
+    return out
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    def spelled(value: Any, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    outcome = "" if row["slot"] is None else "clicked, paid " + spelled(row["paid"], ".3f") if row["click"] else (
+        "examined" if row["examined"] else "not examined"
+    )  # fmt: skip
+    budget = f"{row['spent']:.1f}/{row['budget']:.1f}"
+    return (
+        f"{row['ad']:>7} {spelled(row['retriever_place'], 'd'):>6} {spelled(row['retriever_logit'], '.3f'):>8} "
+        f"{row['bid']:>8.3f} {row['pctr']:>8.4f} {row['score']:>9.5f} {spelled(row['slot'], 'd'):>5} "
+        f"{spelled(row['price'], '.3f'):>8} {budget:>19} {row['true_ctr']:>9.4f} {row['true_place']:>10}  {outcome}"
+    ).rstrip()

@@ -1,0 +1,1 @@
+"""An arm's lift over a dial of the world."""

@@ -1,0 +1,1 @@
+"""Settings chosen by one search for all, on days or worlds that no report uses."""
