@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reports.studies.arms import make_ranker, make_retriever, parse
-from reports.studies.machine.packing import pack, unpack
 from simulator.blame import blamed
 from simulator.plugins import RANKERS, RETRIEVERS, make, nearest, registered
 from simulator.testing import Check, check_ranker, check_retriever
@@ -71,6 +70,8 @@ def _ranker(spelling: str, name: str) -> list[Check]:
 
 def _kept(state: Any) -> Any:
     """A snapshot as a run keeps it: data, no code."""
+    from reports.studies.machine.packing import pack, unpack  # brings torch, which a wrong name needs not wait for
+
     return unpack(pack(state))
 
 
