@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from reports.numbers.statistics import Floats, paired_lift
+from reports.records.spelling import CS3, MECHANISMS
 
-FACTORS = ("cas", "cts", "cms")
+FACTORS = MECHANISMS
 BASE, FULL = "dssm", "dssm+cs3"
 STEPS = (("dssm", "dssm+cas"), ("dssm+cas", "dssm+cas+cms"), ("dssm+cas+cms", "dssm+cs3"))
 """The paper's order: CAS, then CMS, then CTS."""
@@ -24,7 +25,7 @@ STEPS = (("dssm", "dssm+cas"), ("dssm+cas", "dssm+cas+cms"), ("dssm+cas+cms", "d
 def cell(factors: Sequence[str], base: str = BASE) -> str:
     """Spelling of the cell with these mechanisms on."""
     if set(factors) == set(FACTORS):
-        return f"{base}+cs3"
+        return f"{base}+{CS3}"
     return "+".join([base, *(name for name in FACTORS if name in factors)])
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from reports.records.spelling import added
+
 WORTH = 0.001
 """AUC; a thousandth is the least gain that click-prediction papers and teams commonly call one."""
 LEVEL = 0.05
@@ -109,25 +111,25 @@ def market_calls(control: str, treatment: str, revenue: Mapping[str, Any], untes
     Returns:
         ``n_worlds``, ``note`` and ``rows`` of ``mechanism``, ``arm``, ``claim``, ``lift``, ``ci``, ``p``, ``word``.
     """
-    added = mechanisms_in(treatment) - mechanisms_in(control)
-    alone = len(added) == 1
+    new = [name.upper() for name in added(control, treatment)]
+    alone = len(new) == 1
     word = claim_word(revenue["ci"], untested) if alone else "undecided"
     rows = [
         {
             "mechanism": name,
             "arm": treatment,
             "claim": claim,
-            "lift": revenue["rel_effect"] if alone and name in added else None,
-            "ci": revenue["ci"] if alone and name in added else None,
-            "p": revenue["p"] if alone and name in added else None,
-            "word": word if name in added else "undecided",
+            "lift": revenue["rel_effect"] if alone and name in new else None,
+            "ci": revenue["ci"] if alone and name in new else None,
+            "p": revenue["p"] if alone and name in new else None,
+            "word": word if name in new else "undecided",
         }
         for name, claim in REVENUE.items()
     ]
     apart = "cs3bench ab --treatment dssm+cas (or +cts, +cms) runs one alone."
     note = "The other mechanisms are not in this run." if alone else f"This run does not tell them apart: {apart}"
     note = f"Not tested: {untested}." if untested else note
-    return {"n_worlds": revenue["n_worlds"], "note": note, "rows": rows if added else []}
+    return {"n_worlds": revenue["n_worlds"], "note": note, "rows": rows if new else []}
 
 
 def claim_word(ci: Sequence[float | None], untested: str = "") -> str:
@@ -144,9 +146,3 @@ def claim_word(ci: Sequence[float | None], untested: str = "") -> str:
 def nothing_differs(ci: Sequence[float | None]) -> bool:
     """Whether an interval is exactly [0, 0]: two that did the same, not two that are shown to be alike."""
     return all(end == 0 for end in ci)
-
-
-def mechanisms_in(spelling: str) -> set[str]:
-    """The mechanisms of an arm's spelling: ``dssm+cs3`` has all three."""
-    modifiers = {part.partition("[")[0] for part in spelling.partition("@")[0].split("+")[1:]}
-    return {name for name in REVENUE if name.lower() in modifiers or "cs3" in modifiers}

@@ -10,14 +10,14 @@ with a slot of its own (``kd``).
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from reports.records.spelling import DEFAULT_RANKER, Part, Spelling
 from reports.studies import names
 from reports.studies.arm_settings import check_settings, strangers
-from reports.studies.names import DEFAULT_RANKER, ORACLE
+from reports.studies.names import ORACLE
 from simulator.config import overrides
 from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, Ranker, Retriever, make, seed_for, settings_of
 from simulator.records import DAY, Catalog
@@ -28,31 +28,6 @@ REMEMBERED = 14_400
 """Seconds that the counters of towers and rankers remember by default."""
 OF_THE_RANKER = frozenset({"cit", "cms", "cs3", "kd", "listkl"})
 """Modifiers that read what the ranker wrote on the log."""
-
-
-_COMMA = re.compile(r",(?![^\[]*\])")
-"""Between settings, not between the entries of a list."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spelling:
-    """The parts of an arm's name.
-
-    Attributes:
-        name: the whole.
-        backbone: its first part, without its brackets.
-        modifiers: names, without their brackets.
-        settings: what stood in the brackets of each modifier.
-        ranker: its last part, with its brackets.
-        backbone_settings: what stood in the brackets of the backbone.
-    """
-
-    name: str
-    backbone: str
-    modifiers: tuple[str, ...]
-    settings: tuple[dict[str, Any], ...]
-    ranker: str
-    backbone_settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +46,9 @@ def parse(spelling: str) -> Spelling:
         ValueError: one line with the part or the setting that is unknown and the nearest right name.
     """
     names.check(spelling)
-    towers, _, ranker = spelling.partition("@")
-    ranker = ranker or DEFAULT_RANKER
-    first, *parts = towers.split("+")
-    backbone, own = _bracketed(first, "backbone")
-    modifiers, settings = (tuple(side) for side in zip(*map(_bracketed, parts), strict=True)) if parts else ((), ())
+    parts = Spelling.of(spelling)
+    backbone, modifiers = parts.backbone, parts.modifiers
+    own, settings = settings_in(parts.base, "backbone"), [settings_in(part) for part in parts.extras]
     factory = None if backbone == ORACLE else make(backbone, RETRIEVERS)
     factories = {modifier: make(modifier, MODIFIERS) for modifier in modifiers}
     if modifiers and (factory is None or not takes_extras(factory)):
@@ -92,16 +65,9 @@ def parse(spelling: str) -> Spelling:
         made = [factories[name](**its) for name, its in zip(modifiers, settings, strict=True)]
     if made:
         _check_mechanism(spelling, made)
-    learned, its = _bracketed(ranker, "ranker")
-    check_settings(learned, make(learned, RANKERS), its)
-    return Spelling(
-        name=spelling,
-        backbone=backbone,
-        modifiers=modifiers,
-        settings=settings,
-        ranker=ranker,
-        backbone_settings=own,
-    )
+    learned = parts.learned
+    check_settings(learned.name, make(learned.name, RANKERS), settings_in(learned, "ranker"))
+    return parts
 
 
 def _check_mechanism(spelling: str, made: Sequence[Any]) -> None:
@@ -113,17 +79,9 @@ def _check_mechanism(spelling: str, made: Sequence[Any]) -> None:
         raise ValueError(f"arm == '{spelling}', must have a mechanism for its control to act on, e.g. cs3")
 
 
-def _bracketed(part: str, what: str = "modifier") -> tuple[str, dict[str, Any]]:
-    """A part's name and the settings in its brackets."""
-    name, bracket, inside = part.partition("[")
-    if not bracket:
-        return name, {}
-    if not inside.endswith("]") or "=" not in inside:
-        raise ValueError(f"{what} == '{part}', must be spelled name[key=value,...]")
-    items = _COMMA.split(inside[:-1])
-    if len({item.partition("=")[0].strip() for item in items}) < len(items):
-        raise ValueError(f"{what} == '{part}', must give each setting once")
-    return name, overrides(items, f"{what} '{part}',")
+def settings_in(part: Part, what: str = "modifier") -> dict[str, Any]:
+    """The settings in the brackets of a part, which has the role ``what``."""
+    return overrides(part.settings(what), f"{what} '{part.text}',")
 
 
 def make_retriever(
@@ -149,12 +107,11 @@ def make_retriever(
     factory, own_seed = make(spelling.backbone, RETRIEVERS), seed_for(spelling.backbone, RETRIEVERS, seed)
     # Only towers get the hyper-parameters that a study sets for towers.
     longer = _longer(factory, oldest_row)
-    takes = {**longer, **(params if takes_extras(factory) else {}), **spelling.backbone_settings}
+    takes = {**longer, **(params if takes_extras(factory) else {}), **settings_in(spelling.base, "backbone")}
     modifier_params = {**({"horizon": oldest_row} if oldest_row > DAY else {}), **modifier_params}
     if not spelling.modifiers:
         return factory(catalog, own_seed, **takes)  # type: ignore[no-any-return]
-    pairs = zip(spelling.modifiers, spelling.settings, strict=True)
-    made = [(_made(name, modifier_params, own), seed_for(name, MODIFIERS, seed)) for name, own in pairs]
+    made = [(_made(part, modifier_params), seed_for(part.name, MODIFIERS, seed)) for part in spelling.extras]
     losses = [(one, its) for one, its in made if hasattr(one, "auxiliary")]
     others = [(one, its) for one, its in made if not hasattr(one, "auxiliary")]
     slots: dict[str, Any] = {}
@@ -168,9 +125,9 @@ def make_retriever(
     return factory(catalog, own_seed, **slots, **takes)  # type: ignore[no-any-return]
 
 
-def _made(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
+def _made(part: Part, shared: Mapping[str, Any]) -> Any:
     """What a modifier's factory returns: it gets those of the shared settings that it knows, and all of its own."""
-    factory = make(name, MODIFIERS)
+    factory, own = make(part.name, MODIFIERS), settings_in(part)
     parameters = inspect.signature(factory).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return factory(**{**shared, **own})
@@ -184,12 +141,12 @@ def check_modifiers(spelling: Spelling, shared: Mapping[str, Any]) -> set[str]:
         ValueError: one line, if they cannot be made with them.
     """
     found: set[str] = set()
-    for name, own in zip(spelling.modifiers, spelling.settings, strict=True):
-        factory = make(name, MODIFIERS)
+    for part in spelling.extras:
+        factory = make(part.name, MODIFIERS)
         known = settings_of(factory)
         taken = dict(shared) if known is None else {key: value for key, value in shared.items() if key in known}
-        check_settings(name, factory, {**taken, **own})
-        _made(name, shared, own)
+        check_settings(part.name, factory, {**taken, **settings_in(part)})
+        _made(part, shared)
         found |= set(taken)
     return found
 
@@ -236,7 +193,7 @@ def make_ranker(
     spelling: Spelling, catalog: Catalog, seed: int, params: Mapping[str, Any], *, oldest_row: int = 0
 ) -> Ranker:
     """The ranker of an arm; ``oldest_row`` as of :func:`make_retriever`."""
-    name, own = _bracketed(spelling.ranker, "ranker")
+    name, own = spelling.learned.name, settings_in(spelling.learned, "ranker")
     factory = make(name, RANKERS)
     given = {**_longer(factory, oldest_row), **params, **own}
     return factory(catalog, seed_for(name, RANKERS, seed), **given)  # type: ignore[no-any-return]
@@ -267,5 +224,5 @@ def make_arm(
 
 __all__ = [
     "DEFAULT_RANKER", "OF_THE_RANKER", "ORACLE", "REMEMBERED", "WIDTH", "Arm", "Spelling", "make_arm", "make_ranker",
-    "make_retriever", "parse", "takes_auxiliary", "takes_extras", "vector_widths",
+    "make_retriever", "parse", "settings_in", "takes_auxiliary", "takes_extras", "vector_widths",
 ]  # fmt: skip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from reports.records.spelling import Spelling
 from reports.studies.arms import make_ranker, make_retriever, parse
 from simulator.blame import blamed
 from simulator.plugins import RANKERS, RETRIEVERS, make, nearest, registered
@@ -24,16 +26,17 @@ def check_name(name: str) -> list[Check]:
     Raises:
         ValueError: one line, for a name that makes nothing.
     """
-    part = name.partition("[")[0]
-    if part in registered(RANKERS) and "@" not in name and "+" not in name:
+    spelled = Spelling.of(name)
+    part = spelled.backbone
+    if part in registered(RANKERS) and spelled.head is None and not spelled.extras:
         return _ranker(f"random@{name}", name)
-    if "@" in name:
-        whole, learned = name.split("@", 1)
+    if spelled.head is not None:
+        towers, learned = replace(spelled, head=None).name, spelled.head.text
         return [
-            *(check._replace(name=f"retriever: {check.name}") for check in _retriever(name, whole)),
+            *(check._replace(name=f"retriever: {check.name}") for check in _retriever(name, towers)),
             *(check._replace(name=f"ranker: {check.name}") for check in _ranker(f"random@{learned}", learned)),
         ]
-    if "+" in name or part in registered(RETRIEVERS):
+    if spelled.extras or part in registered(RETRIEVERS):
         return _retriever(name, name)
     if ":" not in name:
         known = [*registered(RETRIEVERS), *registered(RANKERS)]

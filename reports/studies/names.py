@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.records.spelling import Spelling
 from simulator.config import shown
 from simulator.plugins import MODIFIERS, RANKERS, RETRIEVERS, nearest, registered
 
-DEFAULT_RANKER = "dnn"
 ORACLE = "oracle"
 """A retriever that a study builds with the world in hand; it has no factory."""
 MOST_LETTERS = 200
@@ -23,19 +23,12 @@ def check(*spellings: str) -> None:
     for spelling in spellings:
         if not spelling.isprintable() or len(spelling) > MOST_LETTERS:
             raise ValueError(f"arm == {shown(spelling)}, must be at most {MOST_LETTERS} printable letters")
-        backbone, modifiers, ranker = split(spelling)
-        if not backbone:
+        parts = Spelling.of(spelling)
+        if not parts.backbone:
             raise ValueError(f"arm == '{spelling}', must be spelled backbone+modifier+...@ranker")
-        _there([] if backbone == ORACLE else [backbone], RETRIEVERS)
-        _there(modifiers, MODIFIERS)
-        _there([ranker], RANKERS)
-
-
-def split(spelling: str) -> tuple[str, list[str], str]:
-    """Names of the backbone, of the modifiers and of the ranker, without their brackets."""
-    towers, _, ranker = spelling.partition("@")
-    backbone, *modifiers = (part.partition("[")[0] for part in towers.split("+"))
-    return backbone, modifiers, ranker.partition("[")[0] or DEFAULT_RANKER
+        _there([] if parts.backbone == ORACLE else [parts.backbone], RETRIEVERS)
+        _there(parts.modifiers, MODIFIERS)
+        _there([parts.learned.name], RANKERS)
 
 
 def _there(names: Sequence[str], group: str) -> None:

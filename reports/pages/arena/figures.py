@@ -29,6 +29,7 @@ from reports.drawing.strokes import (
     percent_axis,
     styled,
 )
+from reports.records.spelling import capitals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def mechanisms(results: Record) -> Figure:
     """Expected revenue of each arm with CS3 or a part of it over the same arm without."""
     found = results["mechanisms"].values()
     figure, (ax,) = canvas(0.3 * len(found) + 0.8)
-    dot_rows(ax, [lift_row(f"{one['over']} + {one['adds'].upper()}", one["metrics"][MONEY]) for one in found])
+    dot_rows(ax, [lift_row(f"{one['over']} + {capitals(one['adds'])}", one["metrics"][MONEY]) for one in found])
     percent_axis(ax.xaxis)
     ax.set_xlabel("Lift of expected revenue, each arm over itself without")
     return figure

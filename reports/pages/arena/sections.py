@@ -14,6 +14,7 @@ from reports.numbers.mechanisms import WORTH_REVENUE
 from reports.pages.ab.model_sections import latency
 from reports.pages.arena.figures import HIT, MONEY, in_plane, ranked
 from reports.pages.parts import Cell, Section, Table, appendix, effect_cell, table, worlds
+from reports.records.spelling import capitals
 
 Record = Mapping[str, Any]
 
@@ -90,7 +91,7 @@ def mechanisms(results: Record, drawn: Mapping[str, str]) -> Section:
     for one in results["mechanisms"].values():
         found = one["metrics"]
         rows.append(
-            [one["over"], one["adds"].upper(), one["word"], effect_cell(found["revenue"]),
+            [one["over"], capitals(one["adds"]), one["word"], effect_cell(found["revenue"]),
              wording.p_value(found["revenue"].get("q")), effect_cell(found[MONEY]),
              wording.p_value(found[MONEY].get("q")), effect_cell(found[HIT]), effect_cell(found["tau"])]
         )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.numbers.verdict import rule
+from reports.records.spelling import Spelling
 from reports.studies.arms import ORACLE, parse
 from reports.studies.machine.engines import Dask
 from reports.studies.machine.manifests import made_by, manifest
@@ -85,10 +86,11 @@ def cells_of(plan: Plan) -> Cells:
     seeds = worlds_of(plan.scenario)
     # An A/A run computes both sides: the second one is a cell of its own.
     again = "again" if plan.control == plan.treatment else ""
-    climbs = plan.control == COUNTERS and plan.treatment.startswith(f"{COUNTERS}+")
+    control, treatment = Spelling.of(plan.control), Spelling.of(plan.treatment)
+    climbs = control.plain == treatment.base.text == COUNTERS and bool(treatment.extras)
     few = min(run.ladder_worlds, run.worlds) if climbs else 0
     days = min(run.ladder_days, run.days)
-    checked = ORACLE not in (plan.control, plan.treatment)
+    checked = ORACLE not in (control.backbone, treatment.backbone)
     return Cells(
         burn_in=[Cell(world=w, name=BURN_IN) for w in seeds],
         control=[Cell(world=w, name=plan.control, days=run.days) for w in seeds],

@@ -20,11 +20,12 @@ from typing import Any, Literal
 import numpy as np
 
 from reports.numbers.claims import correct
-from reports.numbers.factorial import BASE, FACTORS, FULL, STEPS, cells, effects
+from reports.numbers.factorial import BASE, FULL, STEPS, cells, effects
 from reports.numbers.mechanisms import claim_word
 from reports.numbers.statistics import lift_if_any, paired_lift
 from reports.numbers.untested import untested, why
 from reports.numbers.verdict import Light
+from reports.records.spelling import added
 from reports.studies.arena.study import shipped
 from reports.studies.machine.engines import Dask
 from reports.studies.machine.manifests import made_by, manifest
@@ -303,7 +304,7 @@ def one_scenario(s: Scenario, found: Found) -> dict[str, Any]:
         metrics = compare(s, found.fresh[before], found.fresh[after])
         word = claim_word(metrics["revenue"]["ci"], why(found.untested(before, after)))
         steps.append(
-            {"over": before, "arm": after, "adds": _adds(before, after), "word": word}
+            {"over": before, "arm": after, "adds": "+".join(added(before, after)), "word": word}
             | {"metrics": {key: metrics[key] for key in CORRECTED}}
         )
     learned = {arm: learning(s, mine) for arm, mine in found.fresh.items()}
@@ -330,14 +331,6 @@ def one_scenario(s: Scenario, found: Found) -> dict[str, Any]:
         "learned": {arm: [f["learned"] for f in mine] for arm, mine in found.fresh.items() if "learned" in mine[0]},
         "slates_differ": {arm: found.differ(BASE, arm) for arm in found.fresh if arm != BASE},
     }
-
-
-def _adds(before: str, after: str) -> str:
-    def parts(arm: str) -> set[str]:
-        own = set(arm.split("+")[1:])
-        return set(FACTORS) if "cs3" in own else own
-
-    return "+".join(name for name in FACTORS if name in parts(after) - parts(before))
 
 
 def _money(facts: Sequence[Facts], key: str = MONEY) -> Any:

@@ -22,6 +22,7 @@ import numpy as np
 from reports.numbers.claims import correct, give_q
 from reports.numbers.mechanisms import claim_word
 from reports.numbers.untested import untested, why
+from reports.records.spelling import CS3, MECHANISMS, Spelling
 from reports.studies.arena.costs import equal_latency, pareto, upkeep
 from reports.studies.arms import ORACLE, parse
 from reports.studies.machine.engines import Dask
@@ -50,7 +51,6 @@ RIVALS = (
 )  # fmt: skip
 ARMS = (*REFERENCES, REFERENCE, *CONTROLS, *RIVALS)
 SHUFFLED, WIDE = "shuffled", "dssm-wide"
-MECHANISMS = ("cas", "cts", "cms", "cs3")
 CORRECTED = ("revenue", "expected_revenue", "recall", "tau")
 """Measures whose p values are corrected for the number of arms."""
 LATENCY_WORLD = 0
@@ -108,16 +108,17 @@ def settings(arms: Sequence[str], scenario: str) -> dict[str, dict[str, Any]]:
     known = shipped(scenario)
     found = {}
     for arm in arms:
-        parts = parse(arm)
-        towers = "+".join([parts.backbone, *(name for name in parts.modifiers if name != SHUFFLED)])
+        towers = parse(arm).without(SHUFFLED).towers
         found[arm] = known.get(REFERENCE if towers == WIDE else towers, {})
     return found
 
 
 def role(arm: str) -> str:
     """``reference`` (a bound), ``control`` or ``rival``."""
-    name = arm.partition("@")[0]
-    return "reference" if name in REFERENCES else "control" if name in CONTROLS or SHUFFLED in name else "rival"
+    parts = Spelling.of(arm)
+    if parts.towers in REFERENCES:
+        return "reference"
+    return "control" if parts.towers in CONTROLS or SHUFFLED in parts.modifiers else "rival"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,16 +278,17 @@ def added(
 ) -> dict[str, dict[str, Any]]:
     """What CS3 or a part of it adds to each arm that is there with and without it: the paper's claim, arm by arm."""
     found: dict[str, dict[str, Any]] = {}
+    arms = {Spelling.of(arm).plain: arm for arm in facts}
     for arm, mine in facts.items():
-        parts = arm.split("+")
-        plain = "+".join(part for part in parts if part not in MECHANISMS)
-        if plain == arm or SHUFFLED in arm or plain not in facts:
+        parts = Spelling.of(arm)
+        plain = arms.get(parts.without(*MECHANISMS, CS3).plain)
+        if not parts.mechanisms or SHUFFLED in parts.modifiers or plain is None:
             continue
         rows = compare(s, facts[plain], mine)
         nothing = untested(plain, arm, {"control": facts[plain], "treatment": mine}, differ(plain, arm))
         found[arm] = {
             "over": plain,
-            "adds": "+".join(part for part in parts if part in MECHANISMS),
+            "adds": "+".join(part.text for part in parts.only(*MECHANISMS, CS3)),
             "metrics": {key: rows[key] for key in CORRECTED},
             "word": claim_word(rows["revenue"]["ci"], why(nothing)),
         }

@@ -64,7 +64,7 @@ def modules_of(arms: Iterable[str]) -> set[str]:
 
 def _modules(spelling: str) -> set[str]:
     parts = parse(spelling)
-    named = [(parts.backbone, RETRIEVERS), (parts.ranker.partition("[")[0], RANKERS)]
+    named = [(parts.backbone, RETRIEVERS), (parts.learned.name, RANKERS)]
     named += [(name, MODIFIERS) for name in parts.modifiers]
     spelled = [name if ":" in name else getattr(registered(group).get(name), "value", "") for name, group in named]
     return {name.partition(":")[0] for name in spelled if name}

@@ -15,6 +15,7 @@ import numpy as np
 
 from reports.numbers.metrics import recall_at_k
 from reports.numbers.verdict import Light
+from reports.records.spelling import Spelling
 from reports.studies.arms import ORACLE
 from reports.studies.market.evaluation import Sample, last_sample, ranked_in_blocks
 from simulator.plugins import Ranker, Retriever
@@ -80,7 +81,7 @@ def best_of(ranker: Ranker, asked: Sample, k: int) -> Keys:
 
 def beyond(arm: str, facts: Sequence[Mapping[str, Any]]) -> Iterator[Light]:
     """Red for an arm that finds more than it can know; an oracle is there to know."""
-    if arm.partition("@")[0] == ORACLE:
+    if Spelling.of(arm).backbone == ORACLE:
         return
     for part in ("retriever", "ranker"):
         rows = [one["knowledge"][part] for one in facts if "knowledge" in one]

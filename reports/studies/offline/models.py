@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reports.records.spelling import Part
 from reports.studies import arm_settings, arms
 from reports.studies.offline.replay import requests_of
 from simulator.blame import blamed
@@ -64,10 +65,9 @@ def settings(config: OfflineConfig) -> dict[str, dict[str, Any]]:
     found = {}
     for model in models_of(config):
         if model.startswith("@"):
-            found[model] = known.get(model.partition("[")[0].removesuffix("-untrained"), {}) | config.ranker
+            found[model] = known.get(Part(model).name.removesuffix("-untrained"), {}) | config.ranker
             continue
-        spelling = arms.parse(model)
-        plain = "+".join([spelling.backbone, *(m for m in spelling.modifiers if m not in CONTROLS)])
+        plain = arms.parse(model).without(*CONTROLS).towers
         found[model] = FALLBACK | known.get(plain, {}) | config.retriever
     return found
 
@@ -81,10 +81,10 @@ def check_settings(config: OfflineConfig) -> None:
     taken: dict[str, set[str]] = {"retriever": set(), "ranker": set(), "modifiers": set()}
     for model, given in settings(config).items():
         if model.startswith("@"):
-            taken["ranker"] |= _check_factory(model[1:].partition("[")[0], RANKERS, horizon(config) | given)
+            taken["ranker"] |= _check_factory(Part(model[1:]).name, RANKERS, horizon(config) | given)
             continue
         spelling = arms.parse(model)
-        whole = horizon(config) | given | spelling.backbone_settings
+        whole = horizon(config) | given | arms.settings_in(spelling.base, "backbone")
         taken["retriever"] |= _check_factory(spelling.backbone, RETRIEVERS, whole)
         taken["modifiers"] |= arms.check_modifiers(spelling, config.modifiers)
     for part, keys in taken.items():

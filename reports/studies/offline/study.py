@@ -287,9 +287,10 @@ def _ranker(task: Task, run: RunDirectory, on_step: OnStep) -> Scored:
     """Replay into a ranker; what it writes on the rows stays for the arms until the run is finished."""
     config, data, name = task.config, read(task.config), task.cell.name[1:]
     # A ranker that takes no settings is made without.
-    wanted = takes_settings(make(name.partition("[")[0], RANKERS))
+    spelling = arms.parse(f"random@{name}")
+    wanted = takes_settings(make(spelling.learned.name, RANKERS))
     given = horizon(config) | settings(config)[task.cell.name] if wanted else {}
-    ranker = arms.make_ranker(arms.parse(f"random@{name}"), data.catalog, task.cell.world, given)
+    ranker = arms.make_ranker(spelling, data.catalog, task.cell.world, given)
     log, test = data.impressions, data.test
     kept: dict[str, Any] = {"frozen": np.zeros(0, dtype=np.float32), "panel": None}
 

@@ -194,7 +194,7 @@ def _check_searched(model: str, spelling: arms.Spelling, config: TuneConfig) -> 
     """Refuse a model that does not take what is searched or what is the same for all."""
     start = dict(space_of(model).start)
     if model.startswith("@"):
-        name = spelling.ranker.partition("[")[0]
+        name = spelling.learned.name
         check_settings(name, make(name, RANKERS), start)
     else:
         check_settings(spelling.backbone, make(spelling.backbone, RETRIEVERS), start | config.retriever)

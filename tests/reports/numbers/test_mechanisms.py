@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.numbers.mechanisms import CONTROLS, WORTH, WORTH_REVENUE, claim_word, market_calls, mechanisms_in, verdicts
+from reports.numbers.mechanisms import CONTROLS, WORTH, WORTH_REVENUE, claim_word, market_calls, verdicts
 
 
 def users(lo, hi, q=0.01):
@@ -99,12 +99,6 @@ def test_mechanisms_that_were_run_together_are_not_told_apart():
     assert set(words.values()) == {"undecided"}
     assert "does not tell them apart" in found["note"]
     assert call("dat", (0.01, 0.02))[1]["rows"] == []
-
-
-def test_mechanisms_of_a_spelling():
-    assert mechanisms_in("dssm-bare+cs3@dnn") == {"CAS", "CTS", "CMS"}
-    assert mechanisms_in("dssm+cts[alpha=0.5]+cms@bst") == {"CTS", "CMS"}
-    assert mechanisms_in("dat") == set()
 
 
 @pytest.mark.parametrize("gain", [users(float("nan"), float("nan")), {"effect": None, "ci": [None, None], "p": None}])

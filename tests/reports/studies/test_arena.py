@@ -19,7 +19,8 @@ from reports.studies.arena import costs as arena_costs
 from reports.studies.arena import study as arena
 from reports.studies.arena.study import ARMS, Plan, role, run_arena, settings
 from reports.studies.market.learned import staleness
-from simulator.experiment import read_json
+from reports.studies.market.twins import facts_of
+from simulator.experiment import RunDirectory, read_json
 from simulator.marketplace import CascadeConfig
 from simulator.plugins import RETRIEVERS, registered
 from tests.reports.run_contract import check_run
@@ -132,6 +133,23 @@ def test_the_default_holds_every_registered_backbone_plain_and_with_cs3() -> Non
     assert role("oracle") == "reference"
 
 
+def test_settings_in_brackets_do_not_change_a_role() -> None:
+    assert role("popularity[prior=3]") == role("random[pool=3]@dnn") == "reference"
+    assert role("dssm-bare[lr=1e-3]") == role("dssm[lr=1e+5]+cs3+shuffled@bst[heads=2]") == "control"
+    assert role("dssm[lr=1e-3]") == role("dssm+cms[beta=0.5]") == "rival"
+
+
+def test_what_a_mechanism_adds_is_told_with_its_settings(finished: Path) -> None:
+    run = RunDirectory(finished, read_json(finished / "manifest.json"))
+    mine = {arm: facts_of(run, cells) for arm, cells in arena.cells_of(plan()).arms.items()}
+    base, other = mine["dssm"], mine["dssm+cts"]
+    facts = {"dssm": base, "dssm+cas+cts[alpha=0.5]": other, "dssm+cms@dnn": other, "dssm[lr=1e+5]+cms": other}
+    found = arena.added(tiny(), facts)
+    assert {arm: (one["over"], one["adds"]) for arm, one in found.items()} == {
+        "dssm+cas+cts[alpha=0.5]": ("dssm", "cas+cts[alpha=0.5]"), "dssm+cms@dnn": ("dssm", "cms")
+    }  # fmt: skip
+
+
 def test_controls_have_the_settings_of_what_they_control(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"dssm": {"lr": 1.0}, "dssm+cs3": {"lr": 2.0}}
     monkeypatch.setattr(arena, "shipped", lambda _: known)
@@ -189,6 +207,9 @@ def test_staleness_by_hand(finished: Path) -> None:
     class Log:
         def __init__(self, time: list[int], ready_at: list[int]) -> None:
             self.time, self.ready_at = np.array(time), np.array(ready_at)
+
+        def __len__(self) -> int:
+            return len(self.time)
 
     burn, log = Log([10, 50], [60, 100]), Log([130, 250], [180, 300])
     found = staleness(burn, log, CascadeConfig(tick=100, sync=100))  # type: ignore[arg-type]

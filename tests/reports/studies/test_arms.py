@@ -9,7 +9,8 @@ import torch
 from baselines.rankers.network import RankerConfig
 from baselines.training.config import TowerConfig
 from cs3.extras import CS3Config
-from reports.studies.arms import ORACLE, REMEMBERED, make_arm, parse
+from reports.records.spelling import Part
+from reports.studies.arms import ORACLE, REMEMBERED, make_arm, parse, settings_in
 from simulator.plugins import RANKERS, RETRIEVERS, make, registered, settings_of, takes
 from simulator.records import DAY
 from simulator.world import build
@@ -78,7 +79,8 @@ def test_refusals(spelling, line):
 
 def test_settings_stand_in_brackets(catalog):
     found = parse("dssm+cts[alpha=0.5]+cms[beta=0.9,beta_item=0.98]@dnn")
-    assert (found.modifiers, found.settings) == (("cts", "cms"), ({"alpha": 0.5}, {"beta": 0.9, "beta_item": 0.98}))
+    assert found.modifiers == ("cts", "cms")
+    assert [settings_in(part) for part in found.extras] == [{"alpha": 0.5}, {"beta": 0.9, "beta_item": 0.98}]
     arm = make_arm("dssm+cts[alpha=0.5]+cms[beta=0.9]", catalog, 1, modifiers={"horizon": 7})
     config = arm.retriever.trainer.slots[0].filler.config
     assert (config.alpha, config.beta, config.horizon, config.cas) == (0.5, 0.9, 7, False)
@@ -86,10 +88,18 @@ def test_settings_stand_in_brackets(catalog):
 
 def test_a_backbone_has_settings_of_its_own(catalog):
     found = parse("maxsim[candidates=facets,over=8]+cs3@dnn")
-    assert (found.backbone, found.backbone_settings) == ("maxsim", {"candidates": "facets", "over": 8})
+    assert (found.backbone, settings_in(found.base)) == ("maxsim", {"candidates": "facets", "over": 8})
     arm = make_arm("dssm[search=hnsw]", catalog, 1, retriever={"width": 8, "search": "ivf"})
     assert (arm.retriever.config.search, arm.retriever.config.width) == ("hnsw", 8)
     assert make_arm("dssm", catalog, 1).retriever.config.search == "exact"
+
+
+def test_signs_in_brackets_are_of_a_setting(catalog):
+    arm = make_arm("dssm[lr=1e+2]+cts[alpha=0.5]@dnn[dropout=0.1]", catalog, 1)
+    assert (arm.retriever.config.lr, arm.ranker.config.dropout) == (100.0, 0.1)
+    assert settings_in(Part("dssm[a=1e+5,b=[[1,2],[3]]]")) == {
+        "a": 1e5, "b": [[1, 2], [3]]
+    }  # fmt: skip
 
 
 def test_a_ranker_has_settings_of_its_own(catalog):
