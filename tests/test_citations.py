@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = [path for name in ("baselines", "cs3", "simulator", "tests") for path in sorted((ROOT / name).rglob("*.py"))]
+SOURCES = [
+    path
+    for name in ("baselines", "cs3", "reports", "simulator", "tests")
+    for path in sorted((ROOT / name).rglob("*.py"))
+]
 CITED = re.compile(r"(\(?)((?:docs/)?[\w-]+\.md)((?: \d[\d,. ]*(?:and )?)*)")
 """A page, whether a parenthesis opens before it, and the numbers behind it."""
 NUMBERED = {

@@ -27,9 +27,9 @@ API: Mapping[str, tuple[str, ...]] = {
     "simulator.world": ("build",),
     "baselines.serving": ("freeze",),
     "reports": ("load_run", "Run"),
-    "reports.numbers.statistics": (
-        "paired_lift", "paired_difference", "lift_by_period", "holm", "benjamini_hochberg", "plateau",
-    ),
+    "reports.numbers.paired": ("paired_lift", "paired_difference", "lift_by_period"),
+    "reports.numbers.corrections": ("holm", "benjamini_hochberg"),
+    "reports.numbers.plateau": ("plateau",),
 }  # fmt: skip
 """Public names by module; none listed: its ``__all__``."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reports.numbers.statistics import benjamini_hochberg
+from reports.numbers.corrections import benjamini_hochberg
 
 Q = 0.05
 """False-discovery rate of the claims: one that would be supported alone, but not among so many, is undecided."""

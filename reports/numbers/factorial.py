@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.numbers.statistics import Floats, paired_lift
+from reports.numbers.paired import paired_lift
+from reports.numbers.rounding import Floats
 from reports.records.spelling import CS3, MECHANISMS
 
 FACTORS = MECHANISMS

@@ -1,7 +1,8 @@
 """Looking before the end: how often a live test's interval has missed the truth by then, with and without a guard.
 
 A test that is looked at every few hours gives its plain 95 % interval many chances to be wrong. The always-valid band
-(S8) and the always-valid p (S7) are made for that, and pay for it with width. Here both are held against the truth.
+and the always-valid p (docs/formulas.md 16) are made for that, and pay for it with width. Here both are held against
+the truth.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from reports.numbers.estimators import always_valid_half_width, always_valid_p, wilson
+from reports.numbers.quality import wilson
+from reports.numbers.sequential import always_valid_half_width, always_valid_p
 
 LOOKS = 12
 """Looks over the test, evenly spaced."""
 TAU = 0.05
-"""Sd of the effects that S7 expects, on the log scale; fixed in advance."""
+"""Sd of the effects that the always-valid p expects, on the log scale; fixed in advance."""
 LEVEL = 0.05
 Values = npt.NDArray[np.float64]
 
@@ -49,7 +51,7 @@ def guarded(looks: Sequence[Mapping[str, float | None]], planned: int) -> dict[s
 
 
 def judged(worlds: Sequence[Mapping[str, Values]], truth: npt.ArrayLike) -> dict[str, Any]:
-    """Over worlds: how often an interval missed the truth at the end, and at any look; how often S7 would have stopped.
+    """Over worlds: how often an interval missed the truth, at the end or at any look, and how often the p stopped it.
 
     A world without an interval, at the end or at any look, can't miss: it does not count for that share.
 

@@ -1,4 +1,4 @@
-"""Ship, do not ship or undecided: one rule, written before the run and printed with its outcome (experiments.md).
+"""Ship, do not ship or undecided: one rule, written before the run and printed with its outcome.
 
 A light says whether the run can be believed (A/A exactly zero, models at their plateau); a guardrail says what the
 treatment must not harm (advertiser surplus, cold users).
@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from reports.numbers.statistics import PairedLift
+from reports.numbers.paired import PairedLift
 
 Word = Literal["ship", "do not ship", "undecided"]
 State = Literal["green", "amber", "red"]

@@ -13,7 +13,7 @@ Record = Mapping[str, Any]
 
 TONES = {"better": "good", "worse": "bad"}
 LIGHTS = {"green": ("good", "\N{BLACK CIRCLE}"), "amber": ("warn", "\N{BLACK UP-POINTING TRIANGLE}"),
-          "yellow": ("warn", "\N{BLACK UP-POINTING TRIANGLE}"), "red": ("bad", "\N{BLACK SQUARE}")}  # fmt: skip
+          "red": ("bad", "\N{BLACK SQUARE}")}  # fmt: skip
 WORDS = {"ship": "good", "supported": "good", "do not ship": "bad", "not supported": "bad"}
 ARROW = "\N{RIGHTWARDS ARROW}"
 

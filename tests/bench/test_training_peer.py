@@ -21,7 +21,7 @@ from torch_rechub.trainers import MatchTrainer
 from torch_rechub.utils.data import DataGenerator
 
 from baselines.towers.dssm import dssm
-from reports.numbers.metrics import auc
+from reports.numbers.discrimination import auc
 from simulator.records import Catalog, History, Impressions, Requests, Table
 from tests.bench.conftest import per_second
 

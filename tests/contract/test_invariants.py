@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.numbers.metrics import auc
+from reports.numbers.discrimination import auc
 from reports.studies.arms import make_ranker, make_retriever, parse
 from reports.studies.offline.replay import replay_ranker, replay_retriever
 from simulator.plugins import RANKERS, RETRIEVERS, registered

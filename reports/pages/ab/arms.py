@@ -10,8 +10,6 @@ from reports.drawing.strokes import MARKS, Mark
 
 Record = Mapping[str, Any]
 
-REVENUE_KEYS = ("revenue_per_1000", "revenue_per_1000_requests", "revenue_per_thousand", "rpm")
-
 
 def arms(results: Record) -> list[str]:
     """The compared arms, control first, treatment second (once in an A/A run), then any other that has a curve."""
@@ -35,10 +33,9 @@ def by_arm(results: Record, section: str) -> dict[str, Record]:
 def revenue_per_1000(results: Record, arm: str) -> Any:
     """Revenue per 1,000 requests of an arm: the A/B's own metric, else its K sweep at the run's K, else its funnel."""
     side = "control" if arm == results.get("control") else "treatment" if arm == results.get("treatment") else ""
-    for key in REVENUE_KEYS:
-        metric = (results.get("metrics") or {}).get(key) or {}
-        if wording.known(metric.get(side)):
-            return metric[side]
+    metric = (results.get("metrics") or {}).get("revenue_per_1000") or {}
+    if wording.known(metric.get(side)):
+        return metric[side]
     sweep = by_arm(results, "k_sweep").get(arm)
     if sweep and results.get("k") in sweep["k"]:
         return sweep["revenue"]["mean"][sweep["k"].index(results["k"])]

@@ -7,7 +7,6 @@ from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import direction, effect
-from reports.pages.ab.arms import REVENUE_KEYS
 from reports.pages.parts import (
     ARROW,
     LIGHTS,
@@ -34,7 +33,7 @@ def lights(results: Record) -> list[dict[str, str]]:
 def main_metric(results: Record) -> Record | None:
     """The metric that the verdict is about: revenue, else the first headline metric, else the first."""
     metrics = results.get("metrics") or {}
-    for key in ("revenue", *REVENUE_KEYS):
+    for key in ("revenue", "revenue_per_1000"):
         if metrics.get(key):
             return dict(metrics[key])
     headline = [metric for metric in metrics.values() if metric.get("headline")]

@@ -1,7 +1,7 @@
 """Question: which part of CS3 earns money, in which market?
 
 ``cs3bench ablation`` runs all eight on/off cells of CAS, CTS and CMS in every scenario. The best cell is chosen on
-worlds that are not reported, and reported on fresh ones: the winner of many is partly lucky (formula S14).
+worlds that are not reported, and reported on fresh ones: the winner of many is partly lucky (docs/formulas.md 14).
 
 For each scenario: 1 burn-in, 2 all cells in the choosing and in the fresh worlds, 3 lifts over the base with paired
 intervals, the paper's steps, main effects of the factorial design, the best cell, 4 what a request costs.
@@ -22,7 +22,7 @@ import numpy as np
 from reports.numbers.claims import correct
 from reports.numbers.factorial import BASE, FULL, STEPS, cells, effects
 from reports.numbers.mechanisms import claim_word
-from reports.numbers.statistics import lift_if_any, paired_lift
+from reports.numbers.paired import lift_if_any, paired_lift
 from reports.numbers.untested import untested, why
 from reports.numbers.verdict import Light
 from reports.records.spelling import added

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.numbers.metrics import quantile_ci
-from reports.numbers.statistics import paired_difference, paired_lift
+from reports.numbers.paired import paired_difference, paired_lift
+from reports.numbers.quantiles import quantile_ci
 from reports.studies.arms import make_retriever, parse
 from reports.studies.machine.workers import one_thread
 from reports.studies.market.cells import burn_in_log

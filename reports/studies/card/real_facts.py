@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from reports.numbers.metrics import gini
+from reports.numbers.inequality import gini
 from simulator.records import DAY
 
 Numbers = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from reports.numbers.metrics import gini
+from reports.numbers.inequality import gini
 from reports.studies.card.real_facts import (
     IPINYOU,
     KUAIRAND,

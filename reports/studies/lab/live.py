@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from reports.numbers.estimators import Floats, Lift, ratio_lift, srm, two_sided_lift, winsorised
+from reports.numbers.lifts import Lift, ratio_lift, two_sided_lift, winsorised
 from reports.numbers.looks import LOOKS
+from reports.numbers.rounding import Floats
+from reports.numbers.split import srm
 from reports.studies.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.studies.machine.workers import Progress, one_thread
 from reports.studies.market.cells import backfill

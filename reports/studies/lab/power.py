@@ -11,7 +11,6 @@ The cells are those of the laboratory's interference meter, at one level and one
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from reports.numbers.estimators import power_of, units_needed, worlds_needed
+from reports.numbers.power import power_of, units_needed, worlds_needed
 from reports.numbers.rounding import no_rounding, spread_of
 from reports.studies.lab import study as lab
 from reports.studies.lab.live import USER_SHARES
@@ -80,11 +79,6 @@ def run_power(
     write_json(root / "power.json", found)
     run.seal()
     return root, read_json(root / "power.json")
-
-
-def default_plan(plan: lab.Plan) -> lab.Plan:
-    """The plan cut down to what power needs."""
-    return replace(plan, meters=("interference",), tightness=plan.tightness[:1], shares=plan.shares[:1])
 
 
 @one_thread()

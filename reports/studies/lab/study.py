@@ -18,10 +18,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reports.numbers.estimators import SRM_ALARM, quality
 from reports.numbers.looks import guarded, judged
+from reports.numbers.paired import paired_lift
+from reports.numbers.quality import quality
 from reports.numbers.rounding import spread_of
-from reports.numbers.statistics import paired_lift
+from reports.numbers.split import SRM_ALARM
 from reports.numbers.untested import alike, idle
 from reports.numbers.verdict import Light
 from reports.studies.arms import parse

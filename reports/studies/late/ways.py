@@ -24,7 +24,7 @@ from baselines.late.muvera import FdeConfig, Muvera
 from baselines.late.scan import ExactScan, Query
 from baselines.search.finder import VectorFinder
 from baselines.search.top import top_by_id
-from reports.numbers.metrics import quantile_ci
+from reports.numbers.quantiles import quantile_ci
 from reports.studies.late.items import Side
 from reports.studies.market.learning import curve
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.numbers.metrics import recall_at_k
+from reports.numbers.recall import recall_at_k
 from reports.numbers.verdict import Light
 from reports.records.spelling import Spelling
 from reports.studies.arms import ORACLE

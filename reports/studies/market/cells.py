@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.numbers.metrics import auc, logloss, pcoc, reliability
+from reports.numbers.calibration import logloss, pcoc, reliability
+from reports.numbers.discrimination import auc
 from reports.studies.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.studies.machine.states import load_array, load_state, packed, save_array, save_state
 from reports.studies.machine.workers import Progress, one_thread

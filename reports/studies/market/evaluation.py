@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from reports.numbers.metrics import captured, kendall_tau_b, recall_at_k
+from reports.numbers.agreement import kendall_tau_b
+from reports.numbers.recall import captured, recall_at_k
 from simulator.auction import auction
 from simulator.feedback import examine_p
 from simulator.keyed_random import integers, subseed
@@ -176,7 +177,7 @@ class Orders:
     pctr: Floats
 
     def tau(self, retriever: Retriever) -> float:
-        """Mean over requests of Kendall's tau-b between a retriever's published scores and ``pctr`` (S16)."""
+        """Mean over requests of Kendall's tau-b between a retriever's published scores and ``pctr``."""
         tau = kendall_tau_b(retriever.score(self.requests, self.ads), self.pctr)
         return float(np.nanmean(tau)) if np.isfinite(tau).any() else float("nan")
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from reports.numbers.statistics import Plateau, moved, plateau
+from reports.numbers.plateau import Plateau, moved, plateau
 from reports.studies.market.lights import SEAM_LIMIT
 from simulator.scenario import Scenario
 

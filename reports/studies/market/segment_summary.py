@@ -1,4 +1,4 @@
-"""Segments of all worlds -> the rows of ``results.json``: lifts paired over worlds, corrected for being many (S13)."""
+"""Segments of all worlds -> the rows of ``results.json``: lifts paired over worlds, corrected for being many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reports.numbers.claims import give_q
-from reports.numbers.statistics import paired_lift
+from reports.numbers.paired import paired_lift
 from reports.studies.market.segments import COLD
 
 Facts = Mapping[str, Any]

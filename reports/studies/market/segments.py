@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.numbers.metrics import gini
+from reports.numbers.inequality import gini
 from simulator.records import DAY, Conversions, Flags, Impressions, Ledger
 from simulator.world import Demand, World
 

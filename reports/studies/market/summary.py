@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reports.numbers.corrections import holm
 from reports.numbers.guardrails import guardrail_rows, guardrails
 from reports.numbers.mechanisms import market_calls
-from reports.numbers.statistics import (
+from reports.numbers.paired import (
     PairedDifference,
     PairedLift,
-    holm,
     lift_by_period,
     lift_if_any,
     paired_difference,

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from reports.numbers import metrics
+from reports.numbers.agreement import kendall_tau_b
+from reports.numbers.discrimination import auc
 from reports.studies.offline.replay import requests_of
 from simulator.keyed_random import subseed
 from simulator.plugins import Ranker, Retriever
@@ -96,14 +97,14 @@ def draw_panel(ranker: Ranker, log: Impressions, test: Flags, ads: int, size: in
 def tau(retriever: Retriever, log: Impressions, panel: Panel) -> float:
     """Mean Kendall's tau-b between the retriever's and the ranker's order of the panel's candidates."""
     mine = retriever.score(requests_of(log[panel.row]), np.maximum(panel.ads, 0))
-    found = metrics.kendall_tau_b(np.where(panel.ads >= 0, mine, np.nan), panel.logit)
+    found = kendall_tau_b(np.where(panel.ads >= 0, mine, np.nan), panel.logit)
     return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
 
 
 def noise_curve(
     retriever: Any, rows: Impressions, levels: tuple[float, ...], scales: tuple[str, ...], seed: int
 ) -> dict[str, list[float]]:
-    """AUC of rows under Gaussian noise on the towers' concatenated input, by scale and level (models.md 7.3).
+    """AUC of rows under Gaussian noise on the towers' concatenated input, by scale and level (docs/formulas.md 13).
 
     Args:
         retriever: with ``disturbed`` and ``extra_widths``, as the two-tower trainer has them.
@@ -119,7 +120,7 @@ def noise_curve(
     for scale in scales:
         for level in levels:
             with noisy(retriever, level, scale, seed):
-                found[scale].append(float(metrics.auc(frozen_scores(retriever, rows), rows.label)))
+                found[scale].append(float(auc(frozen_scores(retriever, rows), rows.label)))
     return found
 
 

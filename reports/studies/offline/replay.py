@@ -1,4 +1,4 @@
-"""A recorded log, lived through again: every model scores a row before it may learn from it (models.md 1.7).
+"""A recorded log, lived through again: every model scores a row before it may learn from it (docs/formulas.md 5).
 
 Time goes in steps of the sync period. At the start of each step: 1 learn from the rows whose labels have become ready,
 2 publish, 3 score the rows of the step by what was published, 4 let them wait for their labels. The ranker goes through

@@ -12,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from reports.numbers import metrics, statistics
+from reports.numbers.calibration import logloss, pcoc
+from reports.numbers.corrections import benjamini_hochberg
+from reports.numbers.discrimination import auc, auc_by_weight, gauc
 from reports.numbers.mechanisms import verdicts
+from reports.numbers.paired import paired_difference
+from reports.numbers.resampling import PairedBootstrap, from_draws, multiplicities
 from reports.studies.offline.averages import smoothed_averages
 from simulator.datasets.log import RealLog
 from simulator.experiment import plain
@@ -143,10 +147,10 @@ def measured_on(logit: Array, rows: Impressions) -> dict[str, float]:
     """AUC, GAUC by user, log loss and PCOC of rows [T]."""
     p = expit(logit.astype(np.float64))
     return {
-        "auc": metrics.auc(logit, rows.label),
-        "gauc": metrics.gauc(logit, rows.label, rows.user).value,
-        "logloss": metrics.logloss(p, rows.label),
-        "pcoc": metrics.pcoc(p, rows.label),
+        "auc": auc(logit, rows.label),
+        "gauc": gauc(logit, rows.label, rows.user).value,
+        "logloss": logloss(p, rows.label),
+        "pcoc": pcoc(p, rows.label),
     }
 
 
@@ -155,7 +159,7 @@ def over_seeds(values: Sequence[float]) -> dict[str, Any]:
     known = np.asarray(values, dtype=np.float64)
     if not np.isfinite(known).all():
         return {"mean": None, "ci": None, "per_seed": list(values)}
-    around = statistics.paired_difference(np.zeros_like(known), known)
+    around = paired_difference(np.zeros_like(known), known)
     return {"mean": around.effect, "ci": [around.lo, around.hi], "per_seed": list(values)}
 
 
@@ -178,7 +182,7 @@ class Resampled:
 
     def __init__(self, rows: Impressions, logits: Mapping[str, Sequence[Array]]) -> None:
         users, self._code = np.unique(rows.user, return_inverse=True)
-        self._weights = statistics.multiplicities(users.size, REPLICATES, np.random.default_rng(0))
+        self._weights = multiplicities(users.size, REPLICATES, np.random.default_rng(0))
         self._label = rows.label
         self._logits = logits
         self._known: dict[str, tuple[Array, Array]] = {}
@@ -186,18 +190,18 @@ class Resampled:
     def auc(self, model: str) -> tuple[Array, Array]:
         """AUC of a model by seed [seeds], and on each resample [seeds, B]."""
         if model not in self._known:
-            by_weight = [metrics.auc_by_weight(logit, self._label) for logit in self._logits[model]]
+            by_weight = [auc_by_weight(logit, self._label) for logit in self._logits[model]]
             whole = np.array([auc(np.ones(self._code.size)) for auc in by_weight])
             draws = np.array([[auc(w[self._code].astype(np.float64)) for w in self._weights] for auc in by_weight])
             self._known[model] = whole, draws
         return self._known[model]
 
-    def difference(self, control: str, treatment: str) -> statistics.PairedBootstrap:
+    def difference(self, control: str, treatment: str) -> PairedBootstrap:
         """Treatment minus control, mean over seeds, with its interval over users."""
         (before, before_draws), (after, after_draws) = self.auc(control), self.auc(treatment)
         if self._weights.shape[1] < 2:  # one user again and again tells nothing of others
-            return statistics.from_draws(float((after - before).mean()), np.zeros(0))
-        return statistics.from_draws(float((after - before).mean()), (after_draws - before_draws).mean(axis=0))
+            return from_draws(float((after - before).mean()), np.zeros(0))
+        return from_draws(float((after - before).mean()), (after_draws - before_draws).mean(axis=0))
 
     def over_seeds(self, model: str) -> dict[str, Any]:
         """Mean AUC of a model with its interval over seeds."""
@@ -238,7 +242,7 @@ def contrast(
             before, after = ([one[key] for one in values[name]] for name in (control, treatment))
             found[mode + key] = None
             if np.isfinite([before, after]).all():
-                paired = statistics.paired_difference(before, after)
+                paired = paired_difference(before, after)
                 found[mode + key] = {"effect": paired.effect, "ci": [paired.lo, paired.hi], "p": paired.p}
     for name, one in resampled.items():
         found[name] = _interval(one.difference(control, treatment))
@@ -246,7 +250,7 @@ def contrast(
     return found
 
 
-def _interval(found: statistics.PairedBootstrap) -> dict[str, Any]:
+def _interval(found: PairedBootstrap) -> dict[str, Any]:
     return {"effect": found.diff, "ci": [found.lo, found.hi], "p": found.p}
 
 
@@ -254,7 +258,7 @@ def _adjust(contrasts: Sequence[dict[str, Any]]) -> None:
     """Benjamini-Hochberg over the comparisons with the base, in place."""
     if not contrasts:
         return
-    adjusted = statistics.benjamini_hochberg([pair["users"]["p"] for pair in contrasts])
+    adjusted = benjamini_hochberg([pair["users"]["p"] for pair in contrasts])
     for pair, q in zip(contrasts, adjusted, strict=True):
         pair["users"]["q"] = float(q)
 
@@ -270,7 +274,7 @@ def gap_closed(model: str, names: Sequence[str], resampled: Resampled) -> dict[s
         return None
     (_, low), (_, high), (_, mine) = (resampled.auc(name) for name in (base, upper, model))
     draws = (mine - low).mean(axis=0) / (high - low).mean(axis=0)
-    share = statistics.from_draws(resampled.difference(base, model).diff / gap.diff, draws)
+    share = from_draws(resampled.difference(base, model).diff / gap.diff, draws)
     return {"share": share.diff, "ci": [share.lo, share.hi]}
 
 
@@ -363,7 +367,7 @@ def daily_auc(logits: Sequence[Array], data: RealLog, dates: Array) -> dict[str,
     """AUC of each day, mean over seeds with its t interval."""
     days = [data.date == day for day in dates]
     label = data.impressions.label
-    found = [over_seeds([metrics.auc(logit[day], label[day]) for logit in logits]) for day in days]
+    found = [over_seeds([auc(logit[day], label[day]) for logit in logits]) for day in days]
     lows, highs = ([None if one["ci"] is None else one["ci"][end] for one in found] for end in (0, 1))
     return {"mean": [one["mean"] for one in found], "lo": lows, "hi": highs}
 
@@ -394,7 +398,7 @@ def described(data: RealLog) -> dict[str, Any]:
 def _covered(data: RealLog) -> float:
     """Share of the test rows whose user has both a click and none among them: what GAUC is about."""
     label, user = data.impressions.label[data.test], data.impressions.user[data.test]
-    return metrics.gauc(np.zeros(label.size), label, user).covered
+    return gauc(np.zeros(label.size), label, user).covered
 
 
 def shown(model: str) -> str:

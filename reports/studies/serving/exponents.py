@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from reports.numbers.metrics import quantile_ci
+from reports.numbers.quantiles import quantile_ci
 from reports.studies.serving.load import as_dict, interleaved, quantiles
 from reports.studies.serving.study import CLOCKS, FULL, Bench, ask, bench_of, of_size, offers_of
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from reports.numbers.metrics import quantile_ci
+from reports.numbers.quantiles import quantile_ci
 from reports.studies.market.evaluation import sample
 from simulator.auction import auction
 from simulator.feedback import examine_p

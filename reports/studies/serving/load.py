@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from reports.numbers.metrics import quantile_ci
+from reports.numbers.quantiles import quantile_ci
 
 T = TypeVar("T")
 Times = npt.NDArray[np.float64]

@@ -28,7 +28,7 @@ from baselines.serving import Server, freeze
 from baselines.serving.runtimes import RUNTIMES
 from baselines.serving.server import TORCH
 from baselines.training.features import Events
-from reports.numbers.metrics import quantile_ci
+from reports.numbers.quantiles import quantile_ci
 from reports.studies.arms import WIDTH, make_ranker, make_retriever, parse, takes_extras
 from reports.studies.machine.manifests import made_by
 from reports.studies.machine.workers import one_thread

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from reports.numbers import metrics
+from reports.numbers.discrimination import auc
 from reports.studies import arms
 from reports.studies.arm_settings import check_settings, strangers
 from reports.studies.machine.manifests import made_by, manifest
@@ -299,7 +299,7 @@ def _auc(task: Task, params: Mapping[str, Any], progress: Progress) -> float:
         given = horizon | config.retriever | dict(params)
         retriever = arms.make_retriever(spelling, catalog, config.seed, given, horizon)
         logit = replay_retriever(rows, retriever, sync=config.sync, on_step=progress.tick)
-    return float(metrics.auc(logit[scored], rows.label[scored]))
+    return float(auc(logit[scored], rows.label[scored]))
 
 
 def ranked(config: TuneConfig, name: str, params: Mapping[str, Any], progress: Progress) -> Impressions:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.numbers.statistics import paired_lift
+from reports.numbers.paired import paired_lift
 from reports.numbers.verdict import Guardrail, Light, rule, verdict
 
 UP = paired_lift([100, 100, 100], [109, 110, 111])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.numbers.metrics import auc
+from reports.numbers.discrimination import auc
 from reports.studies.offline.averages import prequential_rate, smoothed_averages
 from simulator.datasets.kuairand import KuaiRand, read_kuairand
 from simulator.records import Impressions

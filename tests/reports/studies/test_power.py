@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reports.pages.lab.page import write_power_page
-from reports.studies.lab.power import by_days, by_users, by_worlds, default_plan, run_power
+from reports.studies.lab.power import by_days, by_users, by_worlds, run_power
+from reports.studies.lab.study import Plan
 from simulator.experiment import read_json
 from tests.reports.run_contract import check_run
 from tests.reports.studies.test_lab import plan
 
 W, DAYS, SE = 400, 4, 0.04
+
+
+def small_plan() -> Plan:
+    """One meter, one tightness, one share: what power needs."""
+    return replace(plan(), meters=("interference",), tightness=plan().tightness[:1], shares=plan().shares[:1])
 
 
 def worlds(bias: float = 0.0) -> tuple[list[dict], np.ndarray]:
@@ -76,7 +83,7 @@ def test_twin_worlds() -> None:
 
 
 def test_a_whole_run(tmp_path: Path, look: Callable[[Path], None]) -> None:
-    small = default_plan(plan())
+    small = small_plan()
     root, found = run_power(small, 0.1, 0.8, tmp_path / "run", 1, quiet=True)
     assert found["budget_clicks"] == 1e9
     assert found["twin"]["n_worlds"] == 2
@@ -95,7 +102,7 @@ def test_refusals(tmp_path: Path) -> None:
         run_power(plan(), 0.1, 0.8, out, 1)
     for lift in (0.0, -1.0):
         with pytest.raises(ValueError, match=f"lift == {lift}, must be above -1 and not 0"):
-            run_power(default_plan(plan()), lift, 0.8, out, 1)
+            run_power(small_plan(), lift, 0.8, out, 1)
     with pytest.raises(ValueError, match="power == 1, must be between 0 and 1"):
-        run_power(default_plan(plan()), 0.1, 1, out, 1)
+        run_power(small_plan(), 0.1, 1, out, 1)
     assert not out.exists()

@@ -105,7 +105,7 @@ def test_of_ours_what_decides_numbers_and_no_page():
         "simulator/auction.py",
         "baselines/training/trainer.py",
         "cs3/cas.py",
-        "reports/numbers/statistics.py",
+        "reports/numbers/paired.py",
     ):
         assert name in found
     assert "reports/studies/tuned/kuairand.toml" in found

@@ -1,8 +1,4 @@
-"""Estimators against tea-tasting and by hand; certified by simulation with a stated Monte-Carlo error.
-
-A rate counted over n simulated tests is held to 5 of its standard errors, sqrt(p (1 - p) / n): a right estimator fails
-such a test about once in two million seeds, and the seeds are fixed.
-"""
+"""Lifts against tea-tasting and by hand; certified by simulation with a stated Monte-Carlo error."""
 
 from __future__ import annotations
 
@@ -10,28 +6,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from reports.numbers.estimators import (
-    always_valid_half_width,
-    always_valid_p,
-    bootstrap_lift,
-    from_influence,
-    power_of,
-    quality,
-    ratio_lift,
-    srm,
-    two_sided_lift,
-    units_needed,
-    winsorised,
-    worlds_needed,
-)
-
-TESTS = 1000
-
-
-def within(count: int, tests: int, rate: float) -> bool:
-    return abs(count / tests - rate) < 5 * np.sqrt(rate * (1 - rate) / tests)
+from reports.numbers.lifts import from_influence, ratio_lift, two_sided_lift, winsorised
+from tests.reports.numbers.many_tests import TESTS, within
 
 
 def users(rng: np.random.Generator, n: int = 300, lift: float = 0.0, share: float = 0.5):
@@ -72,21 +49,6 @@ def test_ratio_lift_is_tea_tastings(with_covariate, share):
         (theirs.rel_effect_size_ci_lower, theirs.rel_effect_size_ci_upper), rel=1e-9
     )
     assert ours.n == 400
-
-
-def test_power_is_tea_tastings():
-    from tea_tasting.aggr import Aggregates
-    from tea_tasting.metrics import Mean
-
-    mean, sd, effect = 2.0, 3.0, 0.05
-    data = Aggregates(count_=10_000, mean_={"y": mean}, var_={"y": sd**2}, cov_={})
-    theirs = Mean("y", rel_effect_size=effect, use_t=False).solve_power_from_aggregates(data, "n_obs")[0].n_obs
-    per_unit = sd / mean * 2  # se of the lift with one unit, half in each arm
-    assert units_needed(effect, per_unit, 1) == pytest.approx(theirs, rel=1e-3)
-    half = (
-        Mean("y", rel_effect_size=effect, n_obs=10_000, use_t=False).solve_power_from_aggregates(data, "power")[0].power
-    )
-    assert float(power_of(effect, per_unit / 100)) == pytest.approx(half, rel=1e-6)
 
 
 def test_delta_method_by_hand():
@@ -172,98 +134,8 @@ def test_two_sided_by_hand():
     assert np.isnan(nobody.rel_effect)
 
 
-def looks(rng: np.random.Generator, tests: int, effect: float = 0.0, batches: int = 20, size: int = 50):
-    """Difference of two arms' means and its se after every batch [tests, batches]."""
-    n = size * np.arange(1, batches + 1)
-    draws = rng.normal(0, 1, (2, tests, batches, size))
-    draws[1] += effect
-    mean = draws.sum(axis=3).cumsum(axis=2) / n
-    square = (draws**2).sum(axis=3).cumsum(axis=2) / n - mean**2
-    return mean[1] - mean[0], np.sqrt(square.sum(axis=0) / n), n
-
-
-def test_peeking():
-    d, se, n = looks(np.random.default_rng(15), TESTS)
-    naive = (np.abs(d / se) > 1.96).any(axis=1).sum()
-    assert naive / TESTS > 0.15  # what twenty looks do to a z test
-    valid = sum(always_valid_p(d[i], se[i], tau=0.1)[-1] < 0.05 for i in range(TESTS))
-    assert valid / TESTS < 0.05 + 5 * np.sqrt(0.05 * 0.95 / TESTS)
-    half = always_valid_half_width(se, n, best_at=500)
-    missed = (np.abs(d) > half).any(axis=1).sum()
-    assert missed / TESTS < 0.05 + 5 * np.sqrt(0.05 * 0.95 / TESTS)
-
-
-def test_always_valid_tests_find_effects():
-    d, se, n = looks(np.random.default_rng(16), 200, effect=0.2)
-    p = np.array([always_valid_p(d[i], se[i], tau=0.1) for i in range(200)])
-    assert (np.diff(p, axis=1) <= 0).all()
-    assert (p[:, -1] < 0.05).mean() > 0.8
-    half = always_valid_half_width(se, n, best_at=1000)
-    assert (np.abs(d[:, -1]) > half[:, -1]).mean() > 0.8
-    assert (half[:, -1] > 1.96 * se[:, -1]).all()  # the price of looking
-
-
-def test_the_band_is_narrowest_where_it_was_asked_to_be():
-    n = np.arange(100, 5001, 100)
-    widths = [always_valid_half_width([0.1], [1000], best_at=b)[0] for b in n]
-    assert abs(n[int(np.argmin(widths))] - 1000) <= 100
-
-
-def test_msprt_by_hand():
-    v, tau, d = 0.04, 0.1, 0.5
-    ratio = np.sqrt(v / (v + tau**2)) * np.exp(tau**2 * d**2 / (2 * v * (v + tau**2)))
-    assert always_valid_p([d, 0.0], [0.2, 0.2], tau) == pytest.approx([min(1, 1 / ratio)] * 2)
-    with pytest.raises(ValueError, match="tau == 0, must be positive"):
-        always_valid_p([0.1], [0.1], 0)
-
-
-def test_srm():
-    assert srm([5000, 5000], [0.5, 0.5]) == 1
-    assert srm([5000, 5400], [0.5, 0.5]) < 0.001
-    assert srm([1000, 9000], [0.1, 0.9]) == 1
-    with pytest.raises(ValueError, match="weights == "):
-        srm([1, 2], [1.0])
-
-
-def test_bootstrap_agrees_with_the_delta_method_on_tame_data():
-    y, n, arm, _, _ = users(np.random.default_rng(17), n=400, lift=0.2)
-    found = ratio_lift(y, n, arm)
-    ends = bootstrap_lift(y, n, arm, replicates=500, rng=np.random.default_rng(1))
-    assert ends == pytest.approx((found.lo, found.hi), abs=0.25 * (found.hi - found.lo))
-
-
 def test_winsorised_at_what_was_before():
     assert winsorised([1.0, 5.0, 100.0], np.arange(101.0), 0.5).tolist() == [1.0, 5.0, 50.0]
-
-
-def test_units_and_worlds_needed_bring_the_power():
-    se = 0.03
-    n = units_needed(0.02, se, 100)
-    assert power_of(0.02, se * np.sqrt(100 / n)) == pytest.approx(0.8, abs=0.001)
-    worlds = worlds_needed(0.02, 0.03)
-    rng = np.random.default_rng(18)
-    d = rng.normal(0.02, 0.03, (TESTS, worlds))
-    found = (stats.ttest_1samp(d, 0, axis=1).pvalue < 0.05).sum()
-    assert found / TESTS > 0.8 - 5 * np.sqrt(0.16 / TESTS)
-    fewer = (stats.ttest_1samp(d[:, :-1], 0, axis=1).pvalue < 0.05).sum()
-    assert fewer / TESTS < 0.83
-    assert worlds_needed(0.5, 0.001) == 2
-    assert worlds_needed(1e-6, 1.0, most=50) == 50
-    with pytest.raises(ValueError, match="log_effect == 0"):
-        units_needed(0, se, 100)
-
-
-def test_quality_of_an_estimator():
-    rng = np.random.default_rng(19)
-    truth = rng.normal(0.1, 0.02, 500)
-    estimate = truth + 0.03 + rng.normal(0, 0.01, 500)
-    found = quality(estimate, estimate - 0.0196, estimate + 0.0196, truth)
-    assert found.bias_lo < 0.03 < found.bias_hi
-    assert found.sd == pytest.approx(0.01, rel=0.15)
-    assert found.coverage < 0.3
-    assert found.sign_errors == 0
-    assert quality([-0.1, 0.1, np.nan], [-1, 0, 0], [1, 0.2, 0], [0.1, 0.1, 0.1]).sign_errors == 0.5
-    assert quality([np.nan], [0], [0], [0]).n == 0
 
 
 def test_arms_without_money_have_no_lift():

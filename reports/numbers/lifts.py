@@ -1,25 +1,22 @@
-"""What a live test would say: lifts with intervals, always-valid looks, SRM, power; and how good an estimator is.
+"""What a live test would say: the lift of a ratio with its interval, from every unit's influence on it.
 
-Letters: n units (users, blocks, campaigns), T looks. A lift is a ratio of two ratios, treatment over control, minus 1.
+Letters: n units (users, blocks, campaigns). A lift is a ratio of two ratios, treatment over control, minus 1.
 Intervals are on its logarithm: log lift +- t se, as in tea-tasting's `RatioOfMeans`, against which these are tested.
-The se comes from the influence of every unit on the log lift, so that one formula serves users (delta method, S4),
-blocks and campaigns, and users and campaigns at once. Numbers S.. are those of the design's list of formulas.
+The se comes from the influence of every unit on the log lift, so that one formula serves users (the delta method),
+blocks and campaigns, and users and campaigns at once (docs/formulas.md 15).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import stats
 
 from reports.numbers.rounding import Floats as Floats
 from reports.numbers.rounding import near_one, no_rounding, spread_of
-
-SRM_ALARM = 0.001
-"""p below which the split of units is called broken (S9)."""
 
 
 class Lift(NamedTuple):
@@ -50,29 +47,6 @@ class Lift(NamedTuple):
         return "the units of each arm are all alike, without spread"
 
 
-class Quality(NamedTuple):
-    """How good an estimator is, over worlds in which the truth is known (S2).
-
-    Attributes:
-        bias: mean of estimate - truth; bias_se: its standard error; bias_lo, bias_hi: its 95 % t interval.
-        sd: standard deviation of estimate - truth over worlds.
-        coverage: share of the intervals that hold the truth; coverage_lo, coverage_hi: its 95 % binomial interval.
-        sign_errors: share of worlds whose estimate has the other sign than the truth.
-        n: worlds that have an estimate.
-    """
-
-    bias: float
-    bias_se: float
-    bias_lo: float
-    bias_hi: float
-    sd: float
-    coverage: float
-    coverage_lo: float
-    coverage_hi: float
-    sign_errors: float
-    n: int
-
-
 def ratio_lift(
     numer: npt.ArrayLike,
     denom: npt.ArrayLike,
@@ -81,7 +55,7 @@ def ratio_lift(
     covariate: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     level: float = 0.95,
 ) -> Lift:
-    """Lift of sum(numer) / sum(denom) by the delta method at the unit (S4), with CUPED if there is a covariate (S5).
+    """Lift of sum(numer) / sum(denom) by the delta method at the unit, with CUPED if there is a covariate.
 
     Args:
         numer: [n], e.g. a user's revenue.
@@ -236,198 +210,14 @@ def _without_spread(log_effect: float, n: int) -> Lift:
     )
 
 
-def bootstrap_lift(
-    numer: npt.ArrayLike,
-    denom: npt.ArrayLike,
-    arm: npt.ArrayLike,
-    *,
-    replicates: int,
-    rng: np.random.Generator,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """BCa interval of a ratio's lift over resampled units, for heavy tails (S12); the rest as :func:`ratio_lift`.
-
-    NaN where there is nothing to resample: fewer than 2 units in an arm, no money, or no spread.
-    """
-    if not ratio_lift(numer, denom, arm).se > 0:
-        return float("nan"), float("nan")
-    y, m, a = np.asarray(numer, dtype=np.float64), np.asarray(denom, dtype=np.float64), np.asarray(arm)
-
-    def lift(control: npt.NDArray[Any], treatment: npt.NDArray[Any], axis: int = -1) -> Floats:
-        # What is resampled are row numbers, which keeps a unit's numerator and denominator together.
-        rows = (side.astype(np.intp) for side in (control, treatment))
-        c, t = (y[of].sum(axis=axis) / m[of].sum(axis=axis) for of in rows)
-        return np.asarray(t / c - 1)
-
-    groups = (np.flatnonzero(a == 0), np.flatnonzero(a == 1))
-    found = stats.bootstrap(
-        groups, lift, n_resamples=replicates, vectorized=True, batch=200, method="BCa", confidence_level=level, rng=rng
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
 def winsorised(values: npt.ArrayLike, before: npt.ArrayLike, quantile: float = 0.99) -> Floats:
-    """Values capped at a quantile of the same measure from before the arms parted (S12): no arm moves the cap.
+    """Values capped at a quantile of the same measure from before the arms parted: no arm moves the cap.
 
     Without anything from before there is no cap.
     """
     if not np.size(before):
         return np.asarray(values, dtype=np.float64)
     return np.minimum(np.asarray(values, dtype=np.float64), np.quantile(np.asarray(before, dtype=np.float64), quantile))
-
-
-def always_valid_p(effect: npt.ArrayLike, se: npt.ArrayLike, tau: float) -> Floats:
-    """p values that may be looked at after every batch: the mixture sequential probability ratio test (S7).
-
-    With v = se^2, Lambda = sqrt(v / (v + tau^2)) exp(tau^2 d^2 / (2 v (v + tau^2))), and p_t is the least 1 / Lambda so
-    far. Source: Johari, Koomen, Pekelis, Walsh, KDD 2017.
-
-    Args:
-        effect: [T], the effect so far at every look.
-        se: [T], its standard error > 0: there is no test without a spread.
-        tau: sd of the effects that are expected, in the effect's unit, > 0; fixed in advance.
-    """
-    if not tau > 0:
-        raise ValueError(f"tau == {tau}, must be positive")
-    d, v = np.asarray(effect, dtype=np.float64), _known_error(se) ** 2
-    log_ratio = 0.5 * np.log(v / (v + tau**2)) + tau**2 * d**2 / (2 * v * (v + tau**2))
-    return np.minimum.accumulate(np.exp(-np.maximum(log_ratio, 0.0)))
-
-
-def always_valid_half_width(se: npt.ArrayLike, n: npt.ArrayLike, best_at: float, alpha: float = 0.05) -> Floats:
-    """Half width of an interval that holds at all looks at once (S8), arXiv 2103.06476, theorem 2.2.
-
-    se sqrt(n) sqrt(2 (n r^2 + 1) / (n r)^2 log(sqrt(n r^2 + 1) / alpha)), with the r that is narrowest at ``best_at``
-    units (their equation 22, exact by Lambert's W).
-
-    Args:
-        se: [T], the standard error at every look, > 0.
-        n: [T], units so far, >= 1.
-        best_at: number of units at which it is narrowest; fixed in advance.
-        alpha: chance that it ever misses.
-    """
-    units = np.asarray(n, dtype=np.float64)
-    r2 = (-special.lambertw(-(alpha**2) / np.e, -1).real - 1) / best_at
-    inside = 2 * (units * r2 + 1) / (units**2 * r2) * np.log(np.sqrt(units * r2 + 1) / alpha)
-    return np.asarray(_known_error(se) * np.sqrt(units) * np.sqrt(inside))
-
-
-def _known_error(se: npt.ArrayLike) -> Floats:
-    values = np.asarray(se, dtype=np.float64)
-    if not (values > 0).all():
-        raise ValueError(f"se == {values.min(initial=np.inf)}, must be positive: there is no test without a spread")
-    return values
-
-
-def srm(counts: Sequence[int], weights: Sequence[float]) -> float:
-    """p of a sample ratio mismatch: chi-square of the units' counts against the configured weights (S9).
-
-    NaN without units.
-    """
-    share = np.asarray(weights, dtype=np.float64)
-    if len(counts) != share.size or not (share > 0).all():
-        raise ValueError(f"weights == {list(weights)}, must be positive, one for each of {len(counts)} counts")
-    if not np.sum(counts):
-        return float("nan")
-    return float(stats.chisquare(counts, share / share.sum() * np.sum(counts)).pvalue)
-
-
-def power_of(log_effect: npt.ArrayLike, se: npt.ArrayLike, alpha: float = 0.05) -> Floats:
-    """Chance that a two-sided z test finds an effect of that size with that standard error (S10); NaN where it is 0."""
-    known = np.where(np.asarray(se, dtype=np.float64) > 0, se, np.nan)
-    z, ahead = special.ndtri(1 - alpha / 2), np.abs(np.asarray(log_effect)) / known
-    return np.asarray(special.ndtr(ahead - z) + special.ndtr(-ahead - z))
-
-
-def units_needed(log_effect: float, se: float, units: float, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Units that bring a design's power to ``power``: (z_(1-alpha/2) + z_power)^2 se^2 units / effect^2 (S10).
-
-    Args:
-        log_effect: the effect to be found, as a log ratio, not 0.
-        se: standard error with ``units`` units.
-        units: what se was measured with: users, days, worlds.
-        power: wanted.
-        alpha: of the test.
-
-    Returns:
-        NaN where ``se`` is 0 or unknown: what does not vary cannot say how much more of it is needed.
-    """
-    if not log_effect:
-        raise ValueError(f"log_effect == {log_effect}, must differ from 0")
-    if not se > 0:
-        return float("nan")
-    z = special.ndtri(1 - alpha / 2) + special.ndtri(power)
-    return float(units * (z * se / log_effect) ** 2)
-
-
-def worlds_needed(
-    log_effect: float, sd: float, power: float = 0.8, alpha: float = 0.05, most: int = 100_000
-) -> int | None:
-    """Fewest paired worlds whose t test finds the effect with that power, by the noncentral t; ``most`` if more.
-
-    Args:
-        log_effect: the effect, as a log ratio, not 0.
-        sd: of the worlds' log ratios, > 0.
-        power: wanted.
-        alpha: of the test.
-        most: where the search ends.
-
-    Returns:
-        None where ``sd`` is 0 or unknown.
-    """
-    if not log_effect:
-        raise ValueError(f"log_effect == {log_effect}, must differ from 0")
-    if not sd > 0:
-        return None
-    low, high = 2, 2
-    while high < most and _t_power(log_effect, sd, high, alpha) < power:
-        low, high = high, min(2 * high, most)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _t_power(log_effect, sd, middle, alpha) >= power else (middle + 1, high)
-    return high
-
-
-def _t_power(log_effect: float, sd: float, worlds: int, alpha: float) -> float:
-    freedom, ahead = worlds - 1, abs(log_effect) / sd * np.sqrt(worlds)
-    critical = stats.t.ppf(1 - alpha / 2, freedom)
-    # Far out the noncentral t underflows, where the power is 1.
-    return 1.0 if ahead > critical + 10 else float(stats.nct.sf(critical, freedom, ahead))
-
-
-def quality(estimate: npt.ArrayLike, lo: npt.ArrayLike, hi: npt.ArrayLike, truth: npt.ArrayLike) -> Quality:
-    """Bias, spread, coverage and sign errors of an estimator over worlds (S2); worlds without an estimate are left out.
-
-    Args:
-        estimate: [W], what the design reported in each world, NaN where it could not.
-        lo: [W], lower ends of its intervals.
-        hi: [W], upper ends.
-        truth: [W], the true effect in the same worlds.
-    """
-    e, low, high, t = (np.asarray(x, dtype=np.float64) for x in (estimate, lo, hi, truth))
-    kept = np.isfinite(e) & np.isfinite(t)
-    e, low, high, t = (x[kept] for x in (e, low, high, t))
-    n = int(e.size)
-    if not n:
-        return Quality(*(float("nan"),) * 9, 0)
-    gap = e - t
-    sd = float(gap.std(ddof=1)) if n > 1 else float("nan")
-    se = sd / np.sqrt(n)
-    half = stats.t.ppf(0.975, n - 1) * se if n > 1 else float("nan")
-    told = np.isfinite(low) & np.isfinite(high)
-    covered = wilson(((low <= t) & (t <= high))[told])
-    wrong = float((np.sign(e) * np.sign(t) < 0).mean())
-    bias = float(gap.mean())
-    return Quality(bias, float(se), bias - half, bias + half, sd, *covered, wrong, n)
-
-
-def wilson(flags: npt.ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
-    """Share of the flags that are true, with the ends of its Wilson interval; NaN without flags."""
-    found = np.asarray(flags, dtype=bool)
-    if not found.size:
-        return (float("nan"),) * 3
-    ends = stats.binomtest(int(found.sum()), int(found.size)).proportion_ci(level, method="wilson")
-    return float(found.mean()), float(ends.low), float(ends.high)
 
 
 def _ratio(numer: Floats, denom: Floats) -> float:
