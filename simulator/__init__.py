@@ -8,7 +8,7 @@ Reading order:
 4. ``config``: what all sections of a scenario share.
 5. ``world``: users, advertisers, ads; the catalog that models may see and the truth that they may not.
 6. The steps of one tick, which never import each other: ``traffic``, ``pacing`` (who may compete, at what bid),
-   ``retrieval``, ``ranking``, ``auction``, ``exposure``, ``feedback``, ``conversion``, ``log``.
+   ``retrieval``, ``ranking``, ``auction``, ``exposure``, ``current_truth``, ``feedback``, ``conversion``, ``log``.
 7. ``marketplace``: one tick in numbered steps; it alone knows their order.
 8. ``designs``: who is assigned to which arm; ``shared_market``: two arms in one market; ``training_rows``: what each
    learns from.

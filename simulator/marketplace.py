@@ -12,7 +12,7 @@ from scipy.special import expit
 from simulator.auction import AuctionConfig, auction
 from simulator.config import Section
 from simulator.conversion import ConversionConfig, ConversionRates, convert
-from simulator.exposure import Exposures, fatigue
+from simulator.current_truth import CurrentTruth
 from simulator.feedback import FeedbackConfig, click_delay, examine_p, misreported, respond, times_sent
 from simulator.log import LabelQueue, impressions_of
 from simulator.pacing import Budgets, PacingConfig
@@ -25,9 +25,7 @@ from simulator.records import (
     PAD,
     Clicks,
     Conversions,
-    Floats,
     Impressions,
-    Keys,
     Ledger,
     Money,
     Offers,
@@ -95,8 +93,12 @@ class Marketplace:
         config: the market's dials.
         retriever: stage one.
         ranker: stage two.
+        truth: the truth that it decides clicks by, for oracles to share; its own if None.
         waiting: rows of an earlier market that still wait for their labels (the seam).
         shown: rows of an earlier market, for the exposure counts and the conversion rates.
+
+    Raises:
+        ValueError: for a market in which nothing can be sold, or a truth of another world or of another fatigue.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Marketplace:
         retriever: Retriever,
         ranker: Ranker,
         *,
+        truth: CurrentTruth | None = None,
         waiting: Impressions | None = None,
         shown: Impressions | None = None,
     ) -> None:
@@ -116,7 +119,10 @@ class Marketplace:
         _feasible(world, config)
         self.budgets = Budgets(world.demand.budget, world.demand.campaign, world.demand.bid, config.pacing)
         self.conversion_rates = ConversionRates(world.catalog.ads.rows, config.conversion)
-        self.exposures = Exposures(world.catalog.ads.rows, config.feedback.fatigue_days)
+        self.truth = truth or CurrentTruth(world, config.feedback)
+        if self.truth.world is not world or self.truth.feedback != config.feedback:
+            raise ValueError("truth is of another world or fatigue, must be of the market's")
+        self.exposures = self.truth.exposures
         self.queue = LabelQueue()
         self.examine_p = examine_p(config.auction.slots, config.feedback.examine_decay)
         if waiting is not None:
@@ -130,25 +136,6 @@ class Marketplace:
                 bought = shown[np.flatnonzero(shown.paid > 0)]
                 delay = click_delay(world.seed, bought.request, bought.ad, config.feedback)
                 self._sell(Clicks(request=bought.request, user=bought.user, ad=bought.ad, at=bought.time + delay))
-
-    def true_logit(self, requests: Requests, ads: Keys) -> Floats:
-        """True logit of P(click | examined) of ads [R, n], fatigue as of now. For market, oracles and metrics only."""
-        return self._tired(self.world.truth.pairs(requests.user, ads, requests.time), requests, ads)
-
-    def true_logit_everywhere(self, requests: Requests) -> Floats:
-        """The same for all ads -> float32 [R, A]."""
-        ads = np.arange(self.world.catalog.ads.rows, dtype=np.int32)[None, :]
-        return self._tired(self.world.truth.everything(requests), requests, ads)
-
-    def _tired(self, logit: Floats, requests: Requests, ads: Keys) -> Floats:
-        """Take the fatigue off logits [R, n] in place; few pairs have any."""
-        strength = self.config.feedback.fatigue
-        if strength:
-            counts = self.exposures.counts(requests.user[:, None], ads).reshape(-1)
-            seen = np.flatnonzero(counts)
-            flat = logit.reshape(-1)
-            flat[seen] -= fatigue(counts[seen], strength)
-        return logit
 
     def run_day(self, day: int, on_tick: Callable[[int], None] | None = None) -> Day:
         """Serve, charge and learn for one day; ``on_tick`` is told the requests served in each tick."""
@@ -208,7 +195,7 @@ class Marketplace:
         # 5: auction
         slates = auction(found.ad, ranked.pctr, offers.bid, config.auction, self.examine_p)
         # 6: feedback by key
-        logit = self.true_logit(requests, slates.ad)
+        logit = self.truth.pairs(requests, slates.ad)
         outcomes = respond(seed, requests, slates, logit, config.feedback)
         # 7, 8: charge in event order, log (the day enqueues the labels)
         r, s = np.nonzero(outcomes.click)

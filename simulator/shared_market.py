@@ -57,7 +57,7 @@ class SharedMarket(Marketplace):
         design: who is assigned to which arm, and whether budgets are split.
         training: which rows an arm learns from.
         since: time at which the arms part; rows from before it are everybody's.
-        seam: ``waiting`` and ``shown`` of :class:`~simulator.marketplace.Marketplace`.
+        seam: ``truth``, ``waiting`` and ``shown`` of :class:`~simulator.marketplace.Marketplace`.
 
     Raises:
         ValueError: for no arm, more than two, or two that share a part.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from simulator.current_truth import CurrentTruth
 from simulator.marketplace import MarketConfig, Marketplace
 from simulator.ranking import OracleRanker, TableRanker
 from simulator.retrieval import RandomRetriever
@@ -42,10 +43,9 @@ def market(world: World, scenario: Scenario) -> Callable[..., Marketplace]:
         traffic = scenario.traffic.model_copy(update={"requests_per_day": requests_per_day})
         config: MarketConfig = scenario.market.model_copy(update={"traffic": traffic})
         rate = np.linspace(0.02, 0.08, world.catalog.ads.rows, dtype=np.float32)
-        found = Marketplace(world, config, RandomRetriever(world.catalog, 3), TableRanker(rate))
-        if ranker == "oracle":  # it reads the market that it ranks in, so it comes second
-            found.ranker = OracleRanker(found.true_logit)
-        return found
+        truth = CurrentTruth(world, config.feedback)
+        made = OracleRanker(truth.pairs) if ranker == "oracle" else TableRanker(rate)
+        return Marketplace(world, config, RandomRetriever(world.catalog, 3), made, truth=truth)
 
     return make
 

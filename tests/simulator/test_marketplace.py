@@ -13,6 +13,7 @@ from scipy.special import expit
 
 import simulator.marketplace as marketplace
 from simulator.conversion import ConversionConfig
+from simulator.current_truth import CurrentTruth
 from simulator.feedback import respond
 from simulator.marketplace import Day, MarketConfig, Marketplace, learn_from_log
 from simulator.ranking import OracleRanker
@@ -366,9 +367,10 @@ class TestDials:
 
     def test_a_worse_ranker_places_worse_ads(self, rich_world, market_config):
         def earned(noise: float) -> float:
-            m = market(rich_world, with_section(market_config, "cascade", ranker_noise=noise))
-            m.ranker = OracleRanker(m.true_logit)
-            d = m.run_day(0)
+            config = with_section(market_config, "cascade", ranker_noise=noise)
+            truth = CurrentTruth(rich_world, config.feedback)
+            retriever, ranker = PopularityRetriever(rich_world.catalog, 1), OracleRanker(truth.pairs)
+            d = Marketplace(rich_world, config, retriever, ranker, truth=truth).run_day(0)
             return float((d.ledger.examine_p * d.ledger.true_ctr * d.ledger.value).sum())
 
         assert earned(0.0) > earned(1.0) > earned(3.0)
@@ -492,11 +494,10 @@ class TestReferences:
         """Oracle beats popularity beats random, under one ranker that knows the truth."""
         revenue = {}
         for name in ("oracle", "popularity", "random"):
+            truth = CurrentTruth(rich_world, market_config.feedback)
             makers = {"popularity": PopularityRetriever, "random": RandomRetriever}
-            m = market(rich_world, market_config, makers.get(name, RandomRetriever))
-            m.ranker = OracleRanker(m.true_logit)
-            if name == "oracle":
-                m.retriever = OracleRetriever(m.true_logit_everywhere)
+            retriever = OracleRetriever(truth.everything) if name == "oracle" else makers[name](rich_world.catalog, 1)
+            m = Marketplace(rich_world, market_config, retriever, OracleRanker(truth.pairs), truth=truth)
             revenue[name] = sum(d.log.paid.sum() for d in days_of(m))
         assert revenue["oracle"] > 1.02 * revenue["popularity"] > 1.02 * 1.2 * revenue["random"] > 0
 
@@ -512,10 +513,16 @@ class TestReferences:
             arm=np.zeros(n, dtype=np.int8),
         )
         ads = np.tile(np.arange(world.catalog.ads.rows, dtype=np.int32), (n, 1))
-        assert_allclose(m.true_logit(requests, ads), m.true_logit_everywhere(requests), rtol=1e-4, atol=1e-5)
+        assert_allclose(m.truth.pairs(requests, ads), m.truth.everything(requests), rtol=1e-4, atol=1e-5)
 
 
 class TestRefusals:
+    def test_a_truth_of_another_world_or_fatigue(self, world, rich_world, market_config):
+        tired = market_config.feedback.model_copy(update={"fatigue": 0.7})
+        for truth in (CurrentTruth(rich_world, market_config.feedback), CurrentTruth(world, tired)):
+            with pytest.raises(ValueError, match=r"^truth is of another world or fatigue, must be of the market's$"):
+                market(world, market_config, truth=truth)
+
     def test_more_candidates_than_ads(self, world, market_config):
         with pytest.raises(ValueError, match=r"^cascade\.candidates == 201, must be at most the 200 ads$"):
             market(world, with_section(market_config, "cascade", candidates=201))

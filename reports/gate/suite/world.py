@@ -45,9 +45,9 @@ def market(requests_per_day: int, tick: int) -> Any:
     traffic = scenario().traffic.model_copy(update={"requests_per_day": requests_per_day})
     cascade = scenario().cascade.model_copy(update={"tick": tick})
     config = scenario().market.model_copy(update={"traffic": traffic, "cascade": cascade})
-    # The oracle reads the market that it ranks in, so it comes second.
+    # In an older revision the oracle reads the market that it ranks in, so it comes second.
     made: Any = Marketplace(world(), config, RandomRetriever(world().catalog, 3), OracleRanker(_unset))
-    made.ranker = OracleRanker(made.true_logit)
+    made.ranker = OracleRanker(made.truth.pairs if hasattr(made, "truth") else made.true_logit)
     return made
 
 

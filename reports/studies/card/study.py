@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from reports.numbers.inequality import gini
 from reports.studies.card.real_facts import (
@@ -25,9 +24,10 @@ from reports.studies.card.real_facts import (
     recomputed,
     time_facts,
 )
+from simulator.current_truth import CurrentTruth
 from simulator.marketplace import Marketplace
 from simulator.ranking import OracleRanker
-from simulator.records import Impressions, Requests, concatenate
+from simulator.records import Impressions, concatenate
 from simulator.retrieval import PopularityRetriever
 from simulator.scenario import Scenario
 from simulator.world import World, build
@@ -126,19 +126,11 @@ def served(scenario: Scenario, world: World, seed: int, days: int) -> tuple[Impr
     logger = PopularityRetriever(
         world.catalog, seed, temperature=scenario.logging.temperature, pool=scenario.logging.pool
     )
-    ranker = OracleRanker(lambda _, ads: np.zeros(ads.shape, dtype=np.float32))
-    market = Marketplace(world, scenario.market, logger, ranker)
-    market.ranker = OracleRanker(_truth_of(market))
+    truth = CurrentTruth(world, scenario.market.feedback)
+    market = Marketplace(world, scenario.market, logger, OracleRanker(truth.pairs), truth=truth)
     found = [market.run_day(day) for day in range(days)]
     spend = sum(d.log.paid.sum() for d in found)
     return concatenate([d.log for d in found]), float(sum(d.bound_spend for d in found) / spend) if spend else 0.0
-
-
-def _truth_of(market: Marketplace) -> Any:
-    def logit(requests: Requests, ads: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        return market.true_logit(requests, ads)
-
-    return logit
 
 
 def world_facts(log: Impressions, world: World) -> dict[str, float]:

@@ -25,6 +25,7 @@ from reports.studies.market.cells import backfill
 from reports.studies.market.learned import learned
 from reports.studies.market.slates import COLUMNS, differing
 from simulator.blame import blamed
+from simulator.current_truth import CurrentTruth
 from simulator.designs import BY_USER, Assignment, DesignConfig
 from simulator.experiment import Cell, RunDirectory, write_json
 from simulator.keyed_random import uniforms
@@ -253,12 +254,10 @@ class Stage:
         self._learned: dict[str, tuple[Any, Any]] = {}
         logging = scenario.logging
         retriever = PopularityRetriever(self.world.catalog, seed, temperature=logging.temperature, pool=logging.pool)
-        box: list[SharedMarket] = []
-        ranker = self._ranker(parse("popularity"), box)
-        market = SharedMarket(
-            self.world, scenario.market, [MarketArm(retriever=retriever, ranker=ranker)], DesignConfig()
-        )
-        box.append(market)
+        truth = CurrentTruth(self.world, scenario.market.feedback)
+        ranker = self._ranker(parse("popularity"), truth)
+        arm = MarketArm(retriever=retriever, ranker=ranker)
+        market = SharedMarket(self.world, scenario.market, [arm], DesignConfig(), truth=truth)
         self.log = concatenate([market.run_day(day, on_tick).log for day in range(scenario.run.burn_in)])
         self._logged_by = None if true_ranker else copy.deepcopy(ranker.snapshot())
 
@@ -272,20 +271,18 @@ class Stage:
 
     def market(self, arms: Sequence[str], design: DesignConfig, training: Training = "own") -> SharedMarket:
         """A market at the test's first day, with fresh arms that have learned from the burn-in."""
-        box: list[SharedMarket] = []
-        made = [self._arm(spelling, box) for spelling in arms]
-        market = SharedMarket(
+        truth = CurrentTruth(self.world, self.scenario.market.feedback)
+        return SharedMarket(
             self.world,
             self.scenario.market,
-            made,
+            [self._arm(spelling, truth) for spelling in arms],
             design,
             training=training,
             since=self.since,
+            truth=truth,
             waiting=self.log[self.log.ready_at > self.since],
             shown=self.log,
         )
-        box.append(market)
-        return market
 
     @cached_property
     def requests(self) -> Requests:
@@ -306,14 +303,14 @@ class Stage:
             [day_requests(traffic, self.world.seed, day, truth.activity, truth.arrival, PLACEMENTS) for day in days]
         )
 
-    def _arm(self, spelling: str, box: list[SharedMarket]) -> MarketArm:
+    def _arm(self, spelling: str, truth: CurrentTruth) -> MarketArm:
         """An arm that has lived through the burn-in's log; learned once, then restored where the parts can be."""
         parts = parse(spelling)
         catalog, seed = self.world.catalog, self.world.seed
         with blamed(f"arm '{spelling}' at time 0: its factory"):
-            ranker = self._ranker(parts, box)
+            ranker = self._ranker(parts, truth)
             retriever: Any = (
-                OracleRetriever(lambda requests: box[0].true_logit_everywhere(requests))
+                OracleRetriever(truth.everything)
                 if parts.backbone == ORACLE
                 else make_retriever(
                     parts, catalog, seed, self._settings.get(spelling, {}), {}, oldest_row=self.scenario.oldest_row
@@ -339,7 +336,7 @@ class Stage:
             )
         return MarketArm(retriever=retriever, ranker=ranker)
 
-    def _ranker(self, parts: Spelling, box: list[SharedMarket]) -> Any:
+    def _ranker(self, parts: Spelling, truth: CurrentTruth) -> Any:
         if self._true_ranker:
-            return OracleRanker(lambda requests, ads: box[0].true_logit(requests, ads))
+            return OracleRanker(truth.pairs)
         return make_ranker(parts, self.world.catalog, self.world.seed, {}, oldest_row=self.scenario.oldest_row)

@@ -25,6 +25,7 @@ from reports.studies.market.evaluation import PanelRow, evaluate, orders, read_p
 from reports.studies.market.learned import learned, staleness
 from reports.studies.market.segments import KEPT, active, by_segment, exposure, membership
 from simulator.blame import blamed
+from simulator.current_truth import CurrentTruth
 from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, write_json
 from simulator.feasible import check_worlds
 from simulator.guard import GuardedRanker, GuardedRetriever
@@ -276,17 +277,11 @@ def _opened(
         ranker.restore(ranker_state)
     else:
         burn_log = backfill(burn_log, ranker, s)
-    market = Marketplace(
-        world,
-        s.market,
-        RandomRetriever(world.catalog, seed),  # replaced below: an oracle needs the market that it serves
-        ranker,
-        waiting=burn_log[burn_log.ready_at > s.run.burn_in * DAY],
-        shown=burn_log,
-    )
+    truth = CurrentTruth(world, s.market.feedback)
     with blamed(f"{name} at time 0: its factory"):
-        market.retriever = GuardedRetriever(f"{name}, retriever", _retriever(task, spelling, world, market))
-    return market, burn_log
+        retriever = GuardedRetriever(f"{name}, retriever", _retriever(task, spelling, world, truth))
+    waiting = burn_log[burn_log.ready_at > s.run.burn_in * DAY]
+    return Marketplace(world, s.market, retriever, ranker, truth=truth, waiting=waiting, shown=burn_log), burn_log
 
 
 def _account(
@@ -338,9 +333,9 @@ def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
     return replace(log, pctr=pctr, hidden=np.concatenate(hidden) if hidden else log.hidden)
 
 
-def _retriever(task: Task, spelling: Spelling, world: World, market: Marketplace) -> Retriever:
+def _retriever(task: Task, spelling: Spelling, world: World, truth: CurrentTruth) -> Retriever:
     if spelling.backbone == ORACLE:
-        return OracleRetriever(market.true_logit_everywhere)
+        return OracleRetriever(truth.everything)
     return make_retriever(
         spelling, world.catalog, task.cell.world, task.settings, {}, oldest_row=task.scenario.oldest_row
     )

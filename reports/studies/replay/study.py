@@ -72,7 +72,7 @@ class Watch:
                 "offers": Offers(eligible=offers.eligible.copy(), bid=offers.bid.copy()),
                 "retrieved": (found.ad[r].copy(), found.logit[r].copy()),
                 "spent": self._market.budgets.spent.copy(),
-                "truth": expit(self._market.true_logit_everywhere(one)[0].astype(np.float64)),
+                "truth": expit(self._market.truth.everything(one)[0].astype(np.float64)),
             }
 
     def ranked(self, requests: Requests, ads: Keys, ranked: Ranked) -> None:

@@ -10,6 +10,7 @@ import pytest
 from reports.studies.arms import make_ranker, make_retriever, parse
 from reports.studies.market.cells import BURN_IN, Task, backfill, compute, tiny_copy
 from reports.studies.market.learned import publications, staleness
+from simulator.current_truth import CurrentTruth
 from simulator.experiment import Cell, RunDirectory, read_json
 from simulator.feasible import check_worlds
 from simulator.marketplace import CascadeConfig, Marketplace, learn_from_log
@@ -152,14 +153,13 @@ def test_in_a_live_market_knowing_more_earns_more():
     for seed in (11, 12):
         world = build(s.world, seed, 4)
         for name in revenue:
-            market = Marketplace(
-                world, s.market, RandomRetriever(world.catalog, seed), PlainRanker(world.catalog, seed)
+            truth = CurrentTruth(world, s.market.feedback)
+            retriever = (
+                OracleRetriever(truth.everything)
+                if name == "oracle"
+                else make_retriever(parse(name), world.catalog, seed, {}, {})
             )
-            market.ranker = OracleRanker(market.true_logit)
-            if name == "oracle":
-                market.retriever = OracleRetriever(market.true_logit_everywhere)
-            elif name != "random":
-                market.retriever = make_retriever(parse(name), world.catalog, seed, {}, {})
+            market = Marketplace(world, s.market, retriever, OracleRanker(truth.pairs), truth=truth)
             days = [market.run_day(day) for day in range(3)]
             revenue[name] += concatenate([d.log for d in days[1:]]).paid.sum()
     assert revenue["oracle"] > revenue["dssm"] > revenue["popularity"] > revenue["random"] > 0

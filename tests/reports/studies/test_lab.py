@@ -13,6 +13,7 @@ from reports.pages.lab.page import write_page
 from reports.studies.lab import study as lab
 from reports.studies.lab.live import Live, Stage, estimate
 from reports.studies.lab.study import Plan, run_lab, tasks_of
+from simulator.current_truth import CurrentTruth
 from simulator.designs import LIVE, DesignConfig
 from simulator.experiment import read_json
 from simulator.marketplace import Marketplace, learn_from_log
@@ -78,13 +79,13 @@ def test_the_truth_is_that_of_plain_markets(finished: Path) -> None:
     s = scenario("world.budget_clicks=2.0")
     stage = Stage(s, 501, true_ranker=True)
     for arm, temperature in (("control", 0.5), ("treatment", 0.0)):
-        box: list[Marketplace] = []
         retriever = PopularityRetriever(stage.world.catalog, 501, temperature=temperature)
         learn_from_log(stage.log, retriever, s.cascade, 0)
-        ranker = OracleRanker(lambda requests, ads, box=box: box[0].true_logit(requests, ads))
+        truth = CurrentTruth(stage.world, s.market.feedback)
         waiting = stage.log[stage.log.ready_at > stage.since]
-        box.append(Marketplace(stage.world, s.market, retriever, ranker, waiting=waiting, shown=stage.log))
-        days = [float(box[0].run_day(day).log.paid.sum()) for day in (1, 2)]
+        seam = {"waiting": waiting, "shown": stage.log}
+        market = Marketplace(stage.world, s.market, retriever, OracleRanker(truth.pairs), truth=truth, **seam)
+        days = [float(market.run_day(day).log.paid.sum()) for day in (1, 2)]
         facts = read_json(finished / "cells" / "world-501" / "interference.2" / "cell.json")
         assert facts["revenue"][arm] == days
 
