@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reports.studies.arm_settings import check_settings
-from reports.studies.arms import parse
+from reports.studies.arms import parse, settings_in
 
 WRONG = {
     "dssm[foo=1]": "setting == 'foo', must be one of dssm's",
@@ -40,7 +40,7 @@ def test_a_wrong_setting_is_one_line(spelling: str) -> None:
 
 
 def test_a_list_is_one_setting() -> None:
-    assert parse("dssm[hidden=[64,32],lr=0.01]").backbone_settings == {"hidden": [64, 32], "lr": 0.01}
+    assert settings_in(parse("dssm[hidden=[64,32],lr=0.01]").base) == {"hidden": [64, 32], "lr": 0.01}
 
 
 def test_a_stranger_s_annotations_count_as_far_as_they_can_be_read() -> None:
