@@ -206,7 +206,7 @@ def _scenario(
     identity = {"kind": "ablation of one scenario", "settings": given, "config": s.model_dump(mode="json")} | made_by()
     run = RunDirectory(home, manifest(identity, command=plan.command, seeds=worlds_of(s), cells=planned(plan, s)))
     tasks: dict[Cell, Task] = {}
-    sides: dict[str, dict[str, list[Cell]]] = {}
+    sides: dict[str, dict[str, list[Cell]]] = {"choosing": {}, "fresh": {}}
     a_a = Cell(world=s.run.seed, name=A_A, days=1, variant=BASE)
 
     def add(cell: Cell, **more: Any) -> Cell:
@@ -222,7 +222,7 @@ def _scenario(
             for arm in cells():
                 keep = side == "fresh" and w == s.run.seed
                 cell = add(Cell(world=w, name=arm, days=s.run.days), full=side == "fresh", keep_state=keep)
-                sides.setdefault(side, {}).setdefault(arm, []).append(cell)
+                sides[side].setdefault(arm, []).append(cell)
     bare = [add(Cell(world=w, name=BARE, days=s.run.days), full=False) for w in worlds_of(s)]
     add(a_a)
     compute_missing(run, s, tasks, jobs=jobs, quiet=quiet, engine=engine)

@@ -162,3 +162,17 @@ def test_the_best_is_chosen_on_its_own_worlds_and_told_on_fresh_ones() -> None:
 )
 def test_a_null_world_passes_when_a_gain_of_a_hundredth_is_ruled_out(ci: Any, word: str) -> None:
     assert null_check({"expected_revenue": {"ci": ci}})["word"] == word
+
+
+def test_without_choosing_worlds_there_is_no_best_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cells' own numbers are other tests' business: here they are made up, so that it takes no time."""
+    asked: list[Any] = []
+    monkeypatch.setattr(ablation, "compute_missing", lambda run, s, tasks, **_: asked.extend(tasks))
+    monkeypatch.setattr(ablation, "facts_of", lambda run, mine: [{"world": cell.world} for cell in mine])
+    monkeypatch.setattr(ablation, "compared", lambda run, mine: {})
+    monkeypatch.setattr(ablation, "_serving", lambda *_: {})
+    found, _ = ablation._scenario(plan(choosing=0), tiny("run.worlds=2"), tmp_path, 1, True, None)
+    assert {cell.world for cell in asked} == {1, 2}
+    assert found.choosing == {}
+    assert list(found.fresh) == list(cells())
+    assert best(found) == {"arm": None}
