@@ -5,7 +5,7 @@ Rooms, from the ground up; each knows those above it in this list and none below
 1. ``records``: the nouns that all rooms share; ``spelling``: an arm's name, its parts and mechanisms.
 2. ``numbers``: AUC, recall, tau, calibration; paired worlds, intervals, corrections; the rule of the verdict. Pure
    functions of arrays; none sees a model or the world.
-3. ``drawing``: strokes, hover, labels that stand apart, the wording of numbers, the one door to the terminal.
+3. ``drawing``: strokes, hover, labels that stand apart, the wording of numbers, tables, the one door to the terminal.
 4. ``pages``: results in, pictures and one HTML file out; ``shell`` and ``parts`` are every page's, then a room a kind.
 5. ``runs``: what is on disk. ``load``: a finished run in a notebook, with ``kinds`` (what is known of each kind of run)
    and ``tables``; ``inventory``: the runs of a folder; ``comparison``: several runs beside each other.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reports.commands.options import draw, resolved, study, typed, workers
+from reports.drawing import tables
 
 if TYPE_CHECKING:
     from reports.studies.machine.engines import Dask
@@ -54,7 +55,7 @@ def table(results: Mapping[str, Any]) -> str:
     """The verdict and the metrics, for a terminal."""
     control, treatment = results["control"], results["treatment"]
     head = f"{results['scenario']}: {treatment} against {control}, {len(results['worlds'])} twin worlds"
-    rows = [("", control, treatment, "effect", "95 % CI", "p", "Holm")]
+    rows: list[tuple[str, ...]] = []
     for m in results["metrics"].values():
         relative = m["kind"] == "ratio"
         effect = m["rel_effect"] if relative else m["effect"]
@@ -71,6 +72,8 @@ def table(results: Mapping[str, Any]) -> str:
                 "" if m["p_holm"] is None else f"{m['p_holm']:.3f}",
             )
         )
+    columns = ("", control, treatment, "effect", "95 % CI", "p", "Holm")
+    aligned = tables.table("", columns, [*rows, *_segments(results)]).text("lr")
     found = results["verdict"]
     lamps = [f"  [{light['state']}] {light['text']}" for light in found["lights"]]
     served = [
@@ -78,9 +81,7 @@ def table(results: Mapping[str, Any]) -> str:
         for arm, one in results.get("index_recall", {}).items()
     ]
     verdict = f"verdict: {found['word'].upper()}. {found['reason']}"
-    return "\n".join(
-        [head, "", *_aligned([*rows, *_segments(results)]), "", *served, *([""] if served else []), verdict, *lamps]
-    )
+    return "\n".join([head, "", *aligned, "", *served, *([""] if served else []), verdict, *lamps])
 
 
 def _segments(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -93,17 +94,6 @@ def _segments(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
         tests = ("n/a" if one[key] is None else f"{one[key]:.3f}" for key in ("p", "q"))
         rows.append((one["label"], *sides, _percent(one["rel_effect"]), f"{_percent(lo)} to {_percent(hi)}", *tests))
     return rows if found else []
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines of equal columns: the first from the left, the others from the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _number(x: float | None) -> str:

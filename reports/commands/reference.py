@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.drawing.tables import table
+
 if TYPE_CHECKING:
     import click
     import griffe
@@ -87,9 +89,7 @@ def _scenarios() -> Iterator[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield f"## `[{name}]`\n"
             yield f"{' '.join((kind.__doc__ or '').split())}\n"
-            yield "| field | default | allowed | what it is |"
-            yield "|---|---|---|---|"
-            yield from _fields(kind)
+            yield from table("", ("field", "default", "allowed", "what it is"), _fields(kind)).markdown()
             yield ""
     yield "## Shipped\n"
     for name in names():
@@ -97,11 +97,11 @@ def _scenarios() -> Iterator[str]:
         yield f"{load(name).about.strip()}\n"
 
 
-def _fields(kind: Any) -> Iterator[str]:
+def _fields(kind: Any) -> Iterator[list[str]]:
     for name, field in kind.model_fields.items():
         default = f"`{field.default!r}`".replace("'", "")
         allowed = ", ".join(_limit(one) for one in field.metadata) or _choices(field.annotation)
-        yield f"| `{name}` | {default} | {allowed} | {field.description or ''} |"
+        yield [f"`{name}`", default, allowed, field.description or ""]
 
 
 def _limit(one: Any) -> str:

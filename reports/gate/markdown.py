@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from reports.drawing.tables import Table, table
 
 Record = Mapping[str, Any]
 SIGNS = {"passed": "\N{WHITE HEAVY CHECK MARK}", "failed": "\N{CROSS MARK}"}
@@ -41,11 +43,10 @@ def order(results: Record) -> list[Record]:
     return sorted(results["benchmarks"], key=key)
 
 
-def table(results: Record) -> list[tuple[str, ...]]:
-    """A head and a row for each benchmark."""
-    rows: list[tuple[str, ...]] = [
-        ("benchmark", "base, us", "head, us", "change", "bounds", "p95", "A/A", "smallest seen", "clock", "")
-    ]
+def compared(results: Record) -> Table:
+    """A row for each benchmark."""
+    columns = ("benchmark", "base, us", "head, us", "change", "bounds", "p95", "A/A", "smallest seen", "clock", "")
+    rows: list[tuple[str, ...]] = []
     for row in order(results):
         said = row["status"] if not row["reason"] else f"{row['status']}: {row['reason']}"
         if row.get("ratio") is None:
@@ -70,7 +71,7 @@ def table(results: Record) -> list[tuple[str, ...]]:
                 said,
             )
         )
-    return rows
+    return table("", columns, rows)
 
 
 def trust(results: Record) -> list[str]:
@@ -127,24 +128,14 @@ def last_line(results: Record) -> str:
 
 def lines(results: Record) -> str:
     """For a terminal; the last line counts."""
-    rows = table(results)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    body = [_aligned(row, widths) for row in rows]
+    body = compared(results).text("lrrrrrrrrl")
     words = [*trust(results), *counted(results)]
     return "\n".join([f"latency: {title(results)}", "", *body, "", *words, "", last_line(results)])
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:-1], widths[1:], strict=True)), row[-1]]
-    return "  ".join(cells).rstrip()
-
-
 def markdown(results: Record) -> str:
     """For the summary of a job."""
-    rows = table(results)
     sign = SIGNS["failed" if results["failed"] else "passed"]
-    bars = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-    rule = "|" + "|".join([" --- ", *[" ---: "] * 7, " --- ", " --- "]) + "|"
     words = [*trust(results), *counted(results)]
     return "\n".join(
         [
@@ -152,15 +143,9 @@ def markdown(results: Record) -> str:
             "",
             f"{title(results)}.",
             "",
-            bars[0],
-            rule,
-            *bars[1:],
+            *compared(results).markdown("lrrrrrrrl"),
             "",
             *(f"- {w}" for w in words),
             "",
         ]
     )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import direction
+from reports.drawing.tables import Cell, Table, table
 
 Record = Mapping[str, Any]
 
@@ -16,25 +17,6 @@ LIGHTS = {"green": ("good", "\N{BLACK CIRCLE}"), "amber": ("warn", "\N{BLACK UP-
           "red": ("bad", "\N{BLACK SQUARE}")}  # fmt: skip
 WORDS = {"ship": "good", "supported": "good", "do not ship": "bad", "not supported": "bad"}
 ARROW = "\N{RIGHTWARDS ARROW}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One cell of a table: its text and its tone ("good", "bad", "warn" or "")."""
-
-    text: str
-    tone: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table: its title, column names, rows of cells; `shown` outright or folded; `prose` aligns all columns left."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    shown: bool = False
-    prose: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +40,6 @@ class Tile:
     value: str
     detail: str
     tone: str = ""
-
-
-def table(
-    title: str,
-    columns: Iterable[str],
-    rows: Iterable[Iterable[str | Cell]],
-    *,
-    shown: bool = False,
-    prose: bool = False,
-) -> Table:
-    """A `Table` from plain strings or cells."""
-    full = tuple(tuple(cell if isinstance(cell, Cell) else Cell(text=cell) for cell in row) for row in rows)
-    return Table(title=title, columns=tuple(columns), rows=full, shown=shown, prose=prose)
 
 
 def lights(results: Record) -> list[dict[str, str]]:

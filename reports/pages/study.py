@@ -67,8 +67,6 @@ def markdown(sections: Sequence[Section]) -> str:
         lines = [f"## {one.title}", "", *([one.lead, ""] if one.lead else [])]
         for part in tables:
             lines += [f"**{part.title}**", ""] if part.title else []
-            lines += [f"| {' | '.join(part.columns)} |", f"|{'---|' * len(part.columns)}"]
-            lines += [f"| {' | '.join(cell.text for cell in row)} |" for row in part.rows]
-            lines.append("")
+            lines += [*part.markdown(), ""]
         parts.append("\n".join([*lines, one.caption, ""]))
     return "\n".join(parts)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reports.drawing.tables import table
 from reports.drawing.terminal import on_one_line
 from reports.runs.kinds import FILES
 from reports.runs.load import cells_of, load_run, manifest_of, reading
@@ -156,7 +157,7 @@ def bytes_told(count: int) -> str:
 
 def lines(entries: list[Entry], width: int = 76) -> list[str]:
     """The inventory as a table for a terminal; ``width`` characters at most of what a run found."""
-    rows: list[tuple[str, ...]] = [("run", "kind", "scenario", "begun (UTC)", "size", "cells", "state", "verdict")]
+    rows = []
     for one in entries:
         cells = f"{one.cells}" if one.state == "complete" else f"{one.cells} of {'?' if one.of is None else one.of}"
         told = on_one_line(one.word.upper() or one.text)
@@ -167,5 +168,4 @@ def lines(entries: list[Entry], width: int = 76) -> list[str]:
                 bytes_told(one.bytes), cells, one.state, told if len(told) <= width else f"{told[: width - 1]}…",
             )
         )  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(7)]
-    return ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:7], widths, strict=True)), row[7]]) for row in rows]
+    return table("", ("run", "kind", "scenario", "begun (UTC)", "size", "cells", "state", "verdict"), rows).text()

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports.drawing import wording
-from reports.pages.parts import Section, columns_of, table, worlds
+from reports.drawing.tables import table
+from reports.pages.parts import Section, columns_of, worlds
 
 Record = Mapping[str, Any]
 

@@ -8,17 +8,8 @@ from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import direction, effect
-from reports.pages.parts import (
-    ARROW,
-    TONES,
-    WORDS,
-    Cell,
-    Section,
-    columns_of,
-    speller,
-    table,
-    worlds,
-)
+from reports.drawing.tables import Cell, table
+from reports.pages.parts import ARROW, TONES, WORDS, Section, columns_of, speller, worlds
 
 Record = Mapping[str, Any]
 

@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports.drawing import wording
+from reports.drawing.tables import table
 from reports.pages.ab.arms import arms, by_arm
 from reports.pages.ab.model_figures import LEARNED
-from reports.pages.parts import (
-    Section,
-    columns_of,
-    spread,
-    table,
-    worlds,
-)
+from reports.pages.parts import Section, columns_of, spread, worlds
 
 Record = Mapping[str, Any]
 

@@ -7,15 +7,11 @@ from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import effect
+from reports.drawing.tables import table
 from reports.pages.ab.arms import arms, by_arm, cascade_by_k, recall_at_k, revenue_per_1000
 from reports.pages.ab.headline import k_span, main_metric, p50s
 from reports.pages.ab.money_figures import STAGES
-from reports.pages.parts import (
-    Section,
-    columns_of,
-    table,
-    worlds,
-)
+from reports.pages.parts import Section, columns_of, worlds
 
 Record = Mapping[str, Any]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import direction, effect
+from reports.drawing.tables import Cell, table
 from reports.pages.ab.segment_figures import measures
-from reports.pages.parts import TONES, Cell, Section, speller, table, worlds
+from reports.pages.parts import TONES, Section, speller, worlds
 
 Record = Mapping[str, Any]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import direction
+from reports.drawing.tables import Cell, table
 from reports.numbers.mechanisms import WORTH_REVENUE
 from reports.numbers.published import ONLINE, PAPER
-from reports.pages.parts import Cell, Section, appendix, effect_cell, table, worlds
+from reports.pages.parts import Section, appendix, effect_cell, worlds
 
 Record = Mapping[str, Any]
 MONEY = "expected_revenue"

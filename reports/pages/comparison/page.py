@@ -9,8 +9,9 @@ from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import direction, draw_into, effect, write_aside
+from reports.drawing.tables import Cell, table
 from reports.pages.comparison.figures import drawable
-from reports.pages.parts import TONES, Cell, Section, speller, table
+from reports.pages.parts import TONES, Section, speller
 from reports.pages.shell import inlined, template
 from reports.pages.study import markdown
 
@@ -31,11 +32,7 @@ def lines(comparison: Record) -> list[str]:
         shown.append(_all(comparison))
     for section in shown:
         (found,) = section.tables
-        rows = [found.columns, *([cell.text for cell in row] for row in found.rows)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(found.columns))]
-        text.append(section.title)
-        text += ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        text.append("")
+        text += [section.title, *found.text(), ""]
     if len(shown) < 2:
         text += [f"metrics in common: {', '.join(comparison['metrics'])}; all of them for all arms: --out DIR", ""]
     return [*text, CAUTION]

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports.drawing import wording
-from reports.pages.parts import Cell, Section, appendix, table, worlds
+from reports.drawing.tables import Cell, table
+from reports.pages.parts import Section, appendix, worlds
 
 Record = Mapping[str, Any]
 COLUMNS = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.drawing.strokes import save, write_aside
+from reports.drawing.tables import table
 from reports.pages.late.figures import drawable
 
 Record = Mapping[str, Any]
@@ -49,33 +50,34 @@ def tables(results: Record, timing: Record, kind: str) -> list[str]:
     text = []
     for size, clock in zip(results["sizes"][kind], timing["sizes"][kind], strict=True):
         which = "the trained ones" if size["real"] else "drawn like the trained ones"
-        text += [
-            f"### {size['ads']:,} ads, {which}",
-            "",
-            f"| way | setting | recall@{results['k']} | proven exact | scored | p50, ms | p99, ms | bytes an ad | "
-            "build |",
-            "|---|---|---|---|---|---|---|---|---|",
-        ]
+        columns = (
+            "way", "setting", f"recall@{results['k']}", "proven exact", "scored", "p50, ms", "p99, ms", "bytes an ad",
+            "build",
+        )  # fmt: skip
         times = {(row["way"], row["setting"]): row for row in clock["rows"]}
-        for row in size["rows"]:
-            if "reason" in row:
-                text.append(f"| {row['way']} |  | n/a: {row['reason']} |  |  |  |  |  |  |")
-                continue
-            t = times[row["way"], row["setting"]]
-            cells = [
-                row["way"],
-                row["setting"],
-                f"{row['recall']['mean']:.3f} {_span(row['recall'], 3)}",
-                f"{row['certain']:.0%}",
-                f"{row['scored']:.1%}" if row["scored"] else "",
-                f"{t['p50_ms']['value']:.2f} {_span(t['p50_ms'], 2)}",
-                f"{t['p99_ms']['value']:.2f} {_span(t['p99_ms'], 2)}",
-                f"{row['bytes_per_ad']:,.0f}",
-                f"{t['build_s']:.1f} s",
-            ]
-            text.append(f"| {' | '.join(cells)} |")
-        text.append("")
+        rows = [
+            [row["way"], "", f"n/a: {row['reason']}", *[""] * 6]
+            if "reason" in row
+            else _measured(row, times[row["way"], row["setting"]])
+            for row in size["rows"]
+        ]
+        text += [f"### {size['ads']:,} ads, {which}", "", *table("", columns, rows).markdown(), ""]
     return text
+
+
+def _measured(row: Record, clock: Record) -> list[str]:
+    """The cells of a way that was measured."""
+    return [
+        row["way"],
+        row["setting"],
+        f"{row['recall']['mean']:.3f} {_span(row['recall'], 3)}",
+        f"{row['certain']:.0%}",
+        f"{row['scored']:.1%}" if row["scored"] else "",
+        f"{clock['p50_ms']['value']:.2f} {_span(clock['p50_ms'], 2)}",
+        f"{clock['p99_ms']['value']:.2f} {_span(clock['p99_ms'], 2)}",
+        f"{row['bytes_per_ad']:,.0f}",
+        f"{clock['build_s']:.1f} s",
+    ]
 
 
 def _span(interval: Record, digits: int) -> str:

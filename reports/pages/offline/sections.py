@@ -13,6 +13,7 @@ from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import interval
+from reports.drawing.tables import Cell, Table, table
 from reports.numbers import mechanisms, published
 from reports.pages.offline.figures import (
     MINUS,
@@ -25,7 +26,7 @@ from reports.pages.offline.figures import (
     spelled_dial,
     taught,
 )
-from reports.pages.parts import ARROW, LIGHTS, Cell, Section, Table, table
+from reports.pages.parts import ARROW, LIGHTS, Section
 
 Record = Mapping[str, Any]
 MEASURES = {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss", "pcoc": "PCOC"}

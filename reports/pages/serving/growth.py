@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.drawing.strokes import write_aside
+from reports.drawing.tables import table
 
 Record = Mapping[str, Any]
 
@@ -21,6 +22,16 @@ def write_growth(results: Record, out: Path) -> Path:
 def page(results: Record) -> str:
     """The whole text."""
     config = results["config"]
+    rows = [
+        [
+            row["dial"],
+            f"{row['size']:,}",
+            f"{row['bytes'] / 1e6:.1f}",
+            f"{row['build_seconds']:.2f}",
+            f"{row['requests_per_second']:,.0f}",
+        ]
+        for row in results["rows"]
+    ]
     parts = [
         "# How a market grows",
         "",
@@ -29,15 +40,9 @@ def page(results: Record) -> str:
         f"One day of {config['requests']:,} requests, {config['scenario']}, no models, one process a size. Memory: "
         "peak of what Python and NumPy allocated. Requests a second: of CPU time, one run.",
         "",
-        "| grows | size | memory, MB | building, s | requests a second |",
-        "|---|---|---|---|---|",
+        *table("", ("grows", "size", "memory, MB", "building, s", "requests a second"), rows).markdown(),
+        "",
     ]
-    parts += [
-        f"| {row['dial']} | {row['size']:,} | {row['bytes'] / 1e6:.1f} | {row['build_seconds']:.2f} | "
-        f"{row['requests_per_second']:,.0f} |"
-        for row in results["rows"]
-    ]
-    parts.append("")
     parts += [
         f"- {dial}: {fit['per_one']:,.0f} bytes each beside {fit['at_zero'] / 1e6:.0f} MB; between the two largest "
         f"sizes memory grows as the power {fit['last_exponent']:.2f}."

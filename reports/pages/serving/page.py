@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.drawing.strokes import save, write_aside
+from reports.drawing.tables import table
 from reports.pages.serving.figures import drawable
 
 Record = Mapping[str, Any]
@@ -56,8 +57,7 @@ def page(results: Record) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    line = "| {} |".format
-    return [line(" | ".join(head)), "|" + "---|" * len(head), *(line(" | ".join(row)) for row in rows)]
+    return table("", head, rows).markdown()
 
 
 def _number(x: float | None, spell: str = "{:.3f}") -> str:

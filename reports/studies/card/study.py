@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reports.drawing.tables import table
 from reports.numbers.inequality import gini
 from reports.studies.card.real_facts import (
     IPINYOU,
@@ -152,11 +153,12 @@ def world_facts(log: Impressions, world: World) -> dict[str, float]:
 def lines(facts: Mapping[str, Mapping[str, Any]], scenario: Scenario) -> str:
     """The card for a terminal."""
     out = [f"world card of '{scenario.name}': {' '.join(scenario.about.split())}", ""]
-    out.append(f"{'fact':<25}{'world':>10}{'real':>10}{'tolerance':>11}  {'':<8}what, and the log")
+    rows = []
     for name, fact in facts.items():
         real = "n/a" if fact["real"] is None else f"{fact['real']:.3f}"
         within = "" if fact["tolerance"] is None else f"{fact['tolerance']:.2f}"
         state = {True: "met", False: "MISSED", None: "shown"}[fact["met"]]
         source = f"; {fact['log']}" if fact["log"] else ""
-        out.append(f"{name:<25}{fact['world']:>10.3f}{real:>10}{within:>11}  {state:<8}{fact['what']}{source}")
-    return "\n".join(out)
+        rows.append([name, f"{fact['world']:.3f}", real, within, state, f"{fact['what']}{source}"])
+    columns = ("fact", "world", "real", "tolerance", "", "what, and the log")
+    return "\n".join([*out, *table("", columns, rows).text("lrrrl", least=(25, 8, 8, 9, 6))])

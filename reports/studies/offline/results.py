@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from reports.drawing.tables import table
 from reports.numbers.calibration import logloss, pcoc
 from reports.numbers.corrections import benjamini_hochberg
 from reports.numbers.discrimination import auc, auc_by_weight, gauc
@@ -416,18 +417,17 @@ def lines(results: Record) -> list[str]:
         return f"{value['mean']:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
 
     data = results["data"]
-    width = max(len(row["name"]) for row in results["rows"]) + 2
-    titles = ("AUC", "GAUC", "log loss", "AUC frozen", "tau")
+    titles = ("", "AUC", "GAUC", "log loss", "AUC frozen", "tau")
     text = [
         f"{data['name']}: {data['test_rows']:,} test rows after {data['train_rows']:,}; "
         f"{data['duplicates']:,} duplicates dropped, {sum(m['count'] for m in data['malformed']):,} malformed",
-        " " * width + "".join(f"{title:<26}" for title in titles).rstrip(),
     ]
+    rows = []
     for row in results["rows"]:
         values = [row[key] for key in ("auc", "gauc", "logloss")]
         values += [row["frozen"]["auc"] if row["frozen"] else None, row["tau"]]
-        cells = "".join(f"{'' if value is None else spelled(value):<26}" for value in values)
-        text.append(f"{row['name']:<{width}}{cells}".rstrip())
+        rows.append([row["name"], *("" if value is None else spelled(value) for value in values)])
+    text += table("", titles, rows).text(least=(0, 24, 24, 24, 24, 24))
     for pair in results["contrasts"]:
         users = pair["users"]
         known = users["ci"][0] is not None

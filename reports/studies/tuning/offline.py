@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from reports.drawing.tables import table
 from reports.numbers.discrimination import auc
 from reports.studies import arms
 from reports.studies.arm_settings import check_settings, strangers
@@ -350,14 +351,11 @@ def lines(results: Mapping[str, Any], measure: str = "auc", label: str = "AUC") 
     """The winners as the lines of a Markdown table; ``measure`` is the score's key, ``label`` its heading."""
     models = results["models"]
     names = list(next(iter(models.values()))["best"])
-    text = [
-        f"| model | {label} | points | {' | '.join(names)} | neighbours all tried | at an end |",
-        f"|---|---|---|{'---|' * len(names)}---|---|",
-    ]
+    rows = []
     for model, one in models.items():
-        values = " | ".join(_toml(one["best"][name]) for name in names)
+        values = [_toml(one["best"][name]) for name in names]
         ends = ", ".join(one["on_boundary"]) or "no"
         around = "yes" if one["surrounded"] else "no"
         best = "n/a" if one[measure] is None else f"{one[measure]:.4f}"
-        text.append(f"| `{model}` | {best} | {len(one['tried'])} | {values} | {around} | {ends} |")
-    return text
+        rows.append([f"`{model}`", best, str(len(one["tried"])), *values, around, ends])
+    return table("", ("model", label, "points", *names, "neighbours all tried", "at an end"), rows).markdown()

@@ -15,6 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
+from reports.drawing.tables import line, table
 from reports.studies.arms import make_ranker, make_retriever, parse
 from reports.studies.market.evaluation import read_panel, sample
 from simulator.config import overrides
@@ -80,13 +81,14 @@ def main(scenario: str, seed: int, arms: tuple[str, ...], tries: tuple[str, ...]
     world = build(resolved.world, seed, resolved.all_days)
     with threadpool_limits(1):
         log = burn_in_log(resolved, world)
-        click.echo("| arm | point | recall half way | recall at the end |\n|---|---|---|---|")
+        head = table("", ("arm", "point", "recall half way", "recall at the end"), ())
+        click.echo("\n".join(head.markdown()))
         for point in grid(tries):
             for arm in arms:
                 recall = np.array(recall_by_night(resolved, world, log, arm, point))
                 half = recall[recall.size // 2 - NIGHTS : recall.size // 2].mean()
                 spelled = ", ".join(f"{k}={v:g}" for k, v in point.items())
-                click.echo(f"| `{arm}` | {spelled} | {half:.4f} | {recall[-NIGHTS:].mean():.4f} |")
+                click.echo(line([f"`{arm}`", spelled, f"{half:.4f}", f"{recall[-NIGHTS:].mean():.4f}"]))
 
 
 if __name__ == "__main__":
