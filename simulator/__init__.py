@@ -9,7 +9,7 @@ Reading order:
 5. ``world``: users, advertisers, ads; the catalog that models may see and the truth that they may not.
 6. The steps of one tick, which never import each other: ``traffic``, ``pacing`` (who may compete, at what bid),
    ``retrieval``, ``ranking``, ``auction``, ``exposure``, ``current_truth``, ``feedback``, ``conversion``, ``log``.
-7. ``marketplace``: one tick in numbered steps; it alone knows their order.
+7. ``served``: what a tick leaves. ``marketplace``: one tick in numbered steps; it alone knows their order.
 8. ``designs``: who is assigned to which arm; ``shared_market``: two arms in one market; ``training_rows``: what each
    learns from.
 9. ``scenarios``: named worlds; ``datasets``: real logs in the same nouns.

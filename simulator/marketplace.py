@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,12 @@ from simulator.records import (
     Impressions,
     Ledger,
     Money,
-    Offers,
     Requests,
     concatenate,
     take,
 )
 from simulator.retrieval import check_legal, explore
+from simulator.served import Served, Tick, joined
 from simulator.traffic import TrafficConfig, day_requests, day_share
 from simulator.world import PLACEMENTS, World, eligible_at
 
@@ -94,6 +94,7 @@ class Marketplace:
         retriever: stage one.
         ranker: stage two.
         truth: the truth that it decides clicks by, for oracles to share; its own if None.
+        budgets: the campaigns' budgets; the world's, whole, if None.
         waiting: rows of an earlier market that still wait for their labels (the seam).
         shown: rows of an earlier market, for the exposure counts and the conversion rates.
 
@@ -109,6 +110,7 @@ class Marketplace:
         ranker: Ranker,
         *,
         truth: CurrentTruth | None = None,
+        budgets: Budgets | None = None,
         waiting: Impressions | None = None,
         shown: Impressions | None = None,
     ) -> None:
@@ -117,7 +119,7 @@ class Marketplace:
         self.retriever = retriever
         self.ranker = ranker
         _feasible(world, config)
-        self.budgets = Budgets(world.demand.budget, world.demand.campaign, world.demand.bid, config.pacing)
+        self.budgets = budgets or Budgets(world.demand.budget, world.demand.campaign, world.demand.bid, config.pacing)
         self.conversion_rates = ConversionRates(world.catalog.ads.rows, config.conversion)
         self.truth = truth or CurrentTruth(world, config.feedback)
         if self.truth.world is not world or self.truth.feedback != config.feedback:
@@ -139,51 +141,64 @@ class Marketplace:
 
     def run_day(self, day: int, on_tick: Callable[[int], None] | None = None) -> Day:
         """Serve, charge and learn for one day; ``on_tick`` is told the requests served in each tick."""
+        # `map` lets go of a tick as soon as its rows are taken.
+        kept = list(map(Tick.rows, self.ticks(day, on_tick)))
+        log = concatenate([tick.log for tick in kept])
+        bound = self.budgets.exhausted[self.world.demand.campaign[log.ad]]
+        return Day(
+            log=log,
+            ledger=concatenate([tick.ledger for tick in kept]),
+            requests=self.config.traffic.requests_per_day,
+            bound_spend=float(log.paid[bound].sum()),
+            unpaid=sum(tick.unpaid for tick in kept),
+            conversions=joined([tick.sold for tick in kept]),
+        )
+
+    def ticks(self, day: int, on_tick: Callable[[int], None] | None = None) -> Iterator[Tick]:
+        """One day tick by tick, those without a request left out; who has seen enough need not go on.
+
+        A tick is yielded once it is served: the truth is still that of its start, and the market goes on (counts,
+        learns, publishes) when it is asked for the next one. When a tick is over, ``on_tick`` is told its requests.
+        """
         truth, clock = self.world.truth, self.config.cascade
         requests = day_requests(self.config.traffic, self.world.seed, day, truth.activity, truth.arrival, PLACEMENTS)
         self.budgets.new_day()
         self.exposures.new_day()
-        rows: list[tuple[Impressions, Ledger, float]] = []
-        self._sold: list[Conversions] = []
         edges = np.arange(day * DAY, (day + 1) * DAY, clock.tick)
         cuts = np.append(np.searchsorted(requests.time, edges), len(requests))
         for start, first, last in zip(edges, cuts[:-1], cuts[1:], strict=True):
             if last > first:
-                served = self._serve(take(requests, slice(first, last)), int(start))
-                self.exposures.add(served[0].user, served[0].ad)
-                self.queue.put(served[0])
-                rows.append(served)
+                tick = Tick.of(self._serve_all(take(requests, slice(first, last)), int(start)))
+                log = tick.log
+                yield tick
+                del tick  # its hidden vectors are not to be held beside the next one's
+                self.exposures.add(log.user, log.ad)
+                self.queue.put(log)
             end = min(int(start) + clock.tick, (day + 1) * DAY)
             self.budgets.steer(day_share(end - day * DAY))
             self._learn(int(start), end)
             if on_tick is not None:
                 on_tick(int(last - first))
-        log, ledger = concatenate([r[0] for r in rows]), concatenate([r[1] for r in rows])
-        bound = self.budgets.exhausted[self.world.demand.campaign[log.ad]]
-        return Day(
-            log=log,
-            ledger=ledger,
-            requests=len(requests),
-            bound_spend=float(log.paid[bound].sum()),
-            unpaid=sum(r[2] for r in rows),
-            conversions=concatenate(self._sold) if self._sold else None,
-        )
 
-    def _serve(self, requests: Requests, now: int) -> tuple[Impressions, Ledger, float]:
-        """Steps 1 to 8 of a tick for the requests of [now, now + tick)."""
+    def _serve_all(self, requests: Requests, now: int) -> tuple[Served, ...]:
+        """The requests of [now, now + tick), a part for each set of budgets."""
+        return (self._serve(requests, now, self.budgets),)
+
+    def _serve(self, requests: Requests, now: int, budgets: Budgets) -> Served:
+        """Steps 1 to 8 of a tick for requests of [now, now + tick) that share their budgets."""
         config, seed = self.config, self.world.seed
         # 1, 2: requests are given; who may compete, and at what bid
         if self.world.demand.target is not None:
-            self._reprice(now)
-        offers: Offers = self.budgets.offers(eligible_at(self.world.demand, now))
+            self._reprice(now, budgets)
+        offers, spent = budgets.offers(eligible_at(self.world.demand, now)), budgets.spent.copy()
         # 3: retrieve the top K by published state, the last places by exploration
         K = config.cascade.candidates
-        found = self.retriever.retrieve(requests, offers, K)
-        check_legal(found, offers, requests, K)
+        retrieved = self.retriever.retrieve(requests, offers, K)
+        check_legal(retrieved, offers, requests, K)
         found = explore(
-            seed, requests, found, offers, config.cascade.explore, lambda ads: self.retriever.score(requests, ads)
+            seed, requests, retrieved, offers, config.cascade.explore, lambda ads: self.retriever.score(requests, ads)
         )
-        found = self.budgets.throttled(seed, requests.id, found)
+        found = budgets.throttled(seed, requests.id, found)
         # 4: rank
         ranked = self.ranker.rank(requests, found.ad)
         if config.cascade.ranker_noise:
@@ -203,16 +218,12 @@ class Marketplace:
         sent = times_sent(seed, requests.id[r], slates.ad[r, s], config.feedback)
         owed[r, s] = sent * slates.price[r, s]
         once = np.repeat(np.arange(r.size), sent)
-        np.add.at(paid, (r[once], s[once]), self.budgets.charge(slates.ad[r, s][once], slates.price[r, s][once]))
+        np.add.at(paid, (r[once], s[once]), budgets.charge(slates.ad[r, s][once], slates.price[r, s][once]))
         log = impressions_of(
             requests, found, ranked, slates, paid, outcomes.click, outcomes.click_at, config.feedback.label_wait
         )
         log = misreported(seed, log, config.feedback)
-        if self.world.truth.buying is not None:
-            clicks = Clicks(
-                request=requests.id[r], user=requests.user[r], ad=slates.ad[r, s], at=outcomes.click_at[r, s]
-            )
-            self._sold.append(self._sell(clicks))
+        clicks = Clicks(request=requests.id[r], user=requests.user[r], ad=slates.ad[r, s], at=outcomes.click_at[r, s])
         placed = np.flatnonzero(slates.ad != PAD)
         ledger = Ledger(
             true_ctr=expit(logit.take(placed)).astype(np.float32, copy=False),
@@ -221,7 +232,19 @@ class Marketplace:
             click=outcomes.click.take(placed),
             value=self._value(log),
         )
-        return log, ledger, float((owed[r, s] - paid[r, s]).sum())
+        return Served(
+            requests=requests,
+            spent=spent,
+            offers=offers,
+            retrieved=retrieved,
+            found=found,
+            ranked=ranked,
+            slates=slates,
+            log=log,
+            ledger=ledger,
+            unpaid=float((owed[r, s] - paid[r, s]).sum()),
+            sold=None if self.world.truth.buying is None else self._sell(clicks),
+        )
 
     def _sell(self, clicks: Clicks) -> Conversions:
         """What clicks lead to; the platform's rates will learn of it when the wait is over."""
@@ -240,13 +263,13 @@ class Marketplace:
             self.conversion_rates.put(clicks, found)
         return found
 
-    def _reprice(self, now: int) -> None:
+    def _reprice(self, now: int, budgets: Budgets) -> None:
         """Bids per conversion x the platform's own rates -> bids per click of this tick."""
         demand = self.world.demand
         assert demand.target is not None
         self.conversion_rates.mature(now)
         per_click = demand.target * self.conversion_rates.rates()
-        self.budgets.reprice(np.where(np.isnan(demand.target), demand.bid, per_click))
+        budgets.reprice(np.where(np.isnan(demand.target), demand.bid, per_click))
 
     def _value(self, log: Impressions) -> Money:
         """float64 [n]: what a click on each row is worth to its advertiser (see ``Ledger``)."""

@@ -4,7 +4,7 @@ Requests come stamped with their side. Each arm has a retriever and a ranker of 
 stores); budgets, exposures, labels waiting and the click of the money are the market's. Clicks are charged in event
 order whoever served them. With one arm this is exactly the market of `marketplace`.
 
-    run_day -> _serve (stamp; under `budget_split` once per pot) -> the steps of a tick, by way of Sides
+    ticks -> _serve_all (stamp; under `budget_split` a part for each pot) -> _serve, by way of Sides
             -> _learn -> each arm gets its rows (`training_rows`) -> syncs
 """
 
@@ -27,14 +27,13 @@ from simulator.records import (
     Floats,
     Impressions,
     Keys,
-    Ledger,
     Money,
     Offers,
     Ranked,
     Requests,
-    concatenate,
     take,
 )
+from simulator.served import Served
 from simulator.training_rows import Training, TrainingRows
 from simulator.world import World
 
@@ -88,34 +87,24 @@ class SharedMarket(Marketplace):
             split = self.assignment.ads if design.name in BY_AD else None
             retriever = SidesRetriever([arm.retriever for arm in arms], split, rows)
             ranker = SidesRanker([arm.ranker for arm in arms], split, rows)
-        super().__init__(world, config, retriever, ranker, **seam)
+        budgets = None
         if len(arms) == 2 and design.name == "budget_split":
             demand, shares = world.demand, (1 - design.share, design.share)
-            self.budgets = Pots(demand.budget, demand.campaign, demand.bid, config.pacing, shares=shares)
+            budgets = Pots(demand.budget, demand.campaign, demand.bid, config.pacing, shares=shares)
+        super().__init__(world, config, retriever, ranker, budgets=budgets, **seam)
 
     def arm_of(self, log: Impressions) -> npt.NDArray[np.int8]:
         """int8 [n]: the arm that served each row."""
         return self.assignment.pairs(log.user, log.time, log.ad)
 
-    def _serve(self, requests: Requests, now: int) -> tuple[Impressions, Ledger, float]:
+    def _serve_all(self, requests: Requests, now: int) -> tuple[Served, ...]:
         if len(self.arms) == 1:
-            return super()._serve(requests, now)
+            return super()._serve_all(requests, now)
         requests = stamped(requests, self.assignment)
-        whole = self.budgets
-        if not isinstance(whole, Pots):
-            return super()._serve(requests, now)
-        served = []
-        try:
-            for side, pot in enumerate(whole.pots):
-                rows = np.flatnonzero(requests.arm == side)
-                if rows.size:
-                    self.budgets = pot
-                    served.append(super()._serve(take(requests, rows), now))
-        finally:
-            self.budgets = whole
-        log, ledger = concatenate([part[0] for part in served]), concatenate([part[1] for part in served])
-        order = np.argsort(log.request, kind="stable")  # request ids run in event order
-        return take(log, order), take(ledger, order), sum(part[2] for part in served)
+        if not isinstance(self.budgets, Pots):
+            return super()._serve_all(requests, now)
+        sides = [(np.flatnonzero(requests.arm == side), pot) for side, pot in enumerate(self.budgets.pots)]
+        return tuple(self._serve(take(requests, rows), now, pot) for rows, pot in sides if rows.size)
 
 
 class Pots(Budgets):

@@ -38,12 +38,15 @@ def test_market_tick(described, market, world, requests_per_day):
     now = DAY // 2
     noon = take(day, slice(*np.searchsorted(day.time, [now, now + tick])))
     benchmark = described("market tick", requests=len(noon), candidates=K, slots=S, tick=tick)
-    log, ledger, unpaid = benchmark.pedantic(
-        lambda m: m._serve(noon, now), setup=lambda: ((market(requests_per_day),), {}), rounds=20, warmup_rounds=2
+    served = benchmark.pedantic(
+        lambda m: m._serve(noon, now, m.budgets),
+        setup=lambda: ((market(requests_per_day),), {}),
+        rounds=20,
+        warmup_rounds=2,
     )
-    expected, _, _ = probe._serve(noon, now)
+    expected, log = probe._serve(noon, now, probe.budgets).log, served.log
     assert np.array_equal(log.ad, expected.ad)
     assert np.array_equal(log.paid, expected.paid)
-    assert len(ledger.click) == len(log) > 0.9 * S * len(noon)
-    assert unpaid == 0  # budgets are loose
+    assert len(served.ledger.click) == len(log) > 0.9 * S * len(noon)
+    assert served.unpaid == 0  # budgets are loose
     per_second(benchmark, "requests", len(noon))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -195,6 +196,58 @@ class TestRows:
     def test_exploration_stays_on_and_is_marked(self, two_days, market_config):
         log = two_days[1].log
         assert 0 < log.explored.mean() < 0.5
+
+
+class TestTicks:
+    def test_a_day_is_its_ticks(self, rich_world, market_config):
+        day = market(rich_world, market_config).run_day(0)
+        ticks = list(market(rich_world, market_config).ticks(0))
+        assert same(concatenate([tick.log for tick in ticks]), day.log)
+        assert same(concatenate([tick.ledger for tick in ticks]), day.ledger)
+        assert sum(tick.unpaid for tick in ticks) == day.unpaid
+
+    def test_every_step_of_a_tick_is_in_its_record(self, rich_world, market_config):
+        m = market(rich_world, with_section(market_config, "cascade", ranker_noise=0.5))
+        spent = np.zeros_like(rich_world.demand.budget)
+        for tick in m.ticks(0):
+            (served,) = tick.served
+            assert served.log is tick.log
+            R, K = len(served.requests), market_config.cascade.candidates
+            assert served.found.ad.shape == served.ranked.pctr.shape == (R, K)
+            kept = K - round(K * market_config.cascade.explore)
+            assert np.array_equal(served.found.ad[:, :kept], served.retrieved.ad[:, :kept])
+            assert np.array_equal(served.spent, spent), "as of the tick's start"
+            row = np.searchsorted(served.requests.id, tick.log.request)
+            assert np.array_equal(served.slates.ad[row, tick.log.slot], tick.log.ad)
+            place = served.slates.place[row, tick.log.slot]
+            assert np.array_equal(served.ranked.pctr[row, place], tick.log.pctr)
+            assert np.array_equal(served.offers.bid[tick.log.ad], tick.log.bid)
+            spent = m.budgets.spent.copy()
+
+    def test_who_has_seen_enough_leaves_the_market_as_of_the_tick_s_start(self, rich_world, market_config):
+        m = market(rich_world, market_config)
+        tick = next(m.ticks(0))
+        user, ad = tick.log.user[:1, None], tick.log.ad[:1, None]
+        assert m.exposures.counts(user, ad) == 0
+        learned = [verb for verb, _ in m.ranker.calls if verb != "rank"]
+        assert learned == []
+
+    def test_a_day_holds_no_tick_s_candidates(self, rich_world, market_config):
+        """They are many times its rows: of a day's ticks one at most is whole."""
+        served: list[weakref.ref[Any]] = []
+        alive: list[int] = []
+
+        class Kept(Marketplace):
+            def _serve(self, requests, now, budgets):
+                alive.append(sum(one() is not None for one in served))
+                found = super()._serve(requests, now, budgets)
+                served.append(weakref.ref(found))
+                return found
+
+        world = rich_world
+        Kept(world, market_config, RandomRetriever(world.catalog, 1), FlatRanker(world.catalog, 1)).run_day(0)
+        assert len(alive) > 10
+        assert set(alive) == {0}
 
 
 class TestLabels:

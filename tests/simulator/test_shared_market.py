@@ -93,6 +93,23 @@ def test_money_is_conserved_over_arms(world, market_config, name):
     assert bound > 0  # the world's budgets do bind, so the test can fail
 
 
+def test_each_pot_serves_its_part_of_a_tick(world, market_config):
+    m = shared(world, market_config, "budget_split")
+    whole = m.budgets
+    for tick in m.ticks(0):
+        assert m.budgets is whole
+        arms = [int(part.requests.arm[0]) for part in tick.served]
+        assert arms in ([0], [1], [0, 1])
+        assert sum(len(part.log) for part in tick.served) == len(tick.log) == len(tick.ledger.click)
+        assert (np.diff(tick.log.request) >= 0).all()
+        for arm, part in zip(arms, tick.served, strict=True):
+            assert (part.requests.arm == arm).all()
+            assert same(part.log, tick.log[m.arm_of(tick.log) == arm])
+            assert (part.spent <= world.demand.budget / 2 + 1e-9).all()
+    assert len(tick.served) == 2
+    assert all(part.spent.sum() > 0 for part in tick.served)
+
+
 @pytest.mark.parametrize("name", ["user_split", "budget_split", "switchback"])
 def test_equal_arms_show_what_one_arm_shows_and_swapping_labels_swaps_the_estimate(rich_world, market_config, name):
     """With equal, stateless arms labels move nothing: an estimate and its mirror image have the mean 0."""

@@ -9,122 +9,60 @@ held against the run's own log.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit
 
 from reports.runs.load import load_run, manifest_of
 from reports.studies.arms import parse
 from reports.studies.lab.live import Stage
 from reports.studies.machine.workers import one_thread
-from simulator.auction import auction
 from simulator.config import validated
 from simulator.designs import DesignConfig
 from simulator.experiment import Cell
 from simulator.files import DamagedError
 from simulator.log import read_parquet
 from simulator.marketplace import Marketplace
-from simulator.plugins import Ranker, Retriever, registered_only
-from simulator.ranking import handicapped
-from simulator.records import DAY, PAD, Candidates, Floats, Impressions, Keys, Ledger, Offers, Ranked, Requests, take
+from simulator.plugins import registered_only
+from simulator.records import DAY, PAD, Impressions, Ledger, Requests, take
 from simulator.scenario import Scenario
+from simulator.served import Served
+from simulator.world import Demand
 
 KINDS = ("ab", "arena")
 SHOWN = 10
 """Candidates that are listed, best by the auction's score first; the winners and the best by truth always are."""
 
 
-class _Seen(Exception):  # noqa: N818
-    """The tick with the request is over; nothing behind it matters."""
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """One request in the part of a tick that served it.
 
-
-class Watch:
-    """A market's two models, watched while they serve one request.
-
-    Args:
-        market: whose retriever and ranker are put behind glass.
-        request: id.
+    Attributes:
+        served: the part.
+        row: the request's, in it.
+        request: it alone.
+        truth: float64 [A], P(click | examined) of each ad, as of the tick's start.
     """
 
-    def __init__(self, market: Marketplace, request: int) -> None:
-        self.request = request
-        self.facts: dict[str, Any] = {}
-        self._market = market
-        self._inner: tuple[Retriever, Ranker] = (market.retriever, market.ranker)
-        market.retriever = _Retriever(self, market.retriever)
-        market.ranker = _Ranker(self, market.ranker)
-
-    def row(self, requests: Requests) -> int | None:
-        """Where the request is among those of a tick."""
-        found = np.flatnonzero(requests.id == self.request)
-        return int(found[0]) if found.size else None
-
-    def retrieved(self, requests: Requests, offers: Offers, found: Candidates) -> None:
-        """Keep the request's candidates and the state of the demand side, as of the tick's start."""
-        r = self.row(requests)
-        if r is not None:
-            one = take(requests, slice(r, r + 1))
-            self.facts |= {
-                "requests": one,
-                "offers": Offers(eligible=offers.eligible.copy(), bid=offers.bid.copy()),
-                "retrieved": (found.ad[r].copy(), found.logit[r].copy()),
-                "spent": self._market.budgets.spent.copy(),
-                "truth": expit(self._market.truth.everything(one)[0].astype(np.float64)),
-            }
-
-    def ranked(self, requests: Requests, ads: Keys, ranked: Ranked) -> None:
-        """Keep what reached the ranker, and what it said."""
-        r = self.row(requests)
-        if r is not None:
-            config = self._market.config.cascade
-            one = Ranked(pctr=ranked.pctr[r : r + 1].copy(), hidden=ranked.hidden[r : r + 1, :, :0])
-            if config.ranker_noise:
-                seed = self._market.world.seed
-                one = handicapped(seed, take(requests, slice(r, r + 1)), ads[r : r + 1], one, config.ranker_noise)
-            self.facts |= {"asked": ads[r].copy(), "pctr": one.pctr[0]}
-
-    def tick(self, _: int) -> None:
-        """End the day once the request was served."""
-        if "pctr" in self.facts:
-            raise _Seen
+    served: Served
+    row: int
+    request: Requests
+    truth: npt.NDArray[np.float64]
 
 
-class _Retriever:
-    def __init__(self, watch: Watch, inner: Retriever) -> None:
-        self._watch, self._inner = watch, inner
-
-    def retrieve(self, requests: Requests, offers: Offers, k: int) -> Candidates:
-        found = self._inner.retrieve(requests, offers, k)
-        self._watch.retrieved(requests, offers, found)
-        return found
-
-    def score(self, requests: Requests, ads: Keys) -> Floats:
-        return self._inner.score(requests, ads)
-
-    def update(self, impressions: Impressions) -> None:
-        self._inner.update(impressions)
-
-    def sync(self, now: int) -> None:
-        self._inner.sync(now)
-
-
-class _Ranker:
-    def __init__(self, watch: Watch, inner: Ranker) -> None:
-        self._watch, self._inner = watch, inner
-
-    def rank(self, requests: Requests, ads: Keys) -> Ranked:
-        ranked = self._inner.rank(requests, ads)
-        self._watch.ranked(requests, ads, ranked)
-        return ranked
-
-    def update(self, impressions: Impressions) -> None:
-        self._inner.update(impressions)
-
-    def sync(self, now: int) -> None:
-        self._inner.sync(now)
+def watched(market: Marketplace, day: int, request: int) -> Watched:
+    """The request's tick, in a market that has lived up to its day; nothing behind it is lived."""
+    served = next(part for tick in market.ticks(day) for part in tick.served if request in part.requests.id)
+    row = int(np.flatnonzero(served.requests.id == request)[0])
+    one = take(served.requests, slice(row, row + 1))
+    truth = expit(market.truth.everything(one)[0].astype(np.float64))
+    return Watched(served=served, row=row, request=one, truth=truth)
 
 
 def why(
@@ -193,11 +131,9 @@ def _of_arm(stage: Stage, arm: str, request: int, day: int, root: Path) -> dict[
     market = stage.market([arm], DesignConfig())
     for earlier in range(stage.scenario.run.burn_in, day):
         market.run_day(earlier)
-    watch = Watch(market, request)
-    with suppress(_Seen):
-        market.run_day(day, watch.tick)
+    seen = watched(market, day, request)
     logged = _logged(stage.scenario, root, stage.world.seed, arm, request)
-    return {"request": _request(watch.facts["requests"]), "stages": stages(market, watch.facts, logged)}
+    return {"request": _request(seen.request), "stages": stages(market.world.demand, seen, logged)}
 
 
 def _logged(s: Scenario, root: Path, world: int, arm: str, request: int) -> list[dict[str, Any]]:
@@ -231,30 +167,28 @@ def _request(one: Requests) -> dict[str, Any]:
     }
 
 
-def stages(market: Marketplace, facts: Mapping[str, Any], logged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def stages(demand: Demand, seen: Watched, logged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One arm's cascade for the request, from what was watched."""
-    offers, demand = facts["offers"], market.world.demand
-    ads, pctr = facts["asked"], facts["pctr"]
-    slates = auction(ads[None, :], pctr[None, :], offers.bid, market.config.auction, market.examine_p)
-    place = {int(ad): i + 1 for i, ad in enumerate(facts["retrieved"][0]) if ad != PAD}
-    logit = {int(ad): float(x) for ad, x in zip(*facts["retrieved"], strict=True) if ad != PAD}
-    worth = np.where(offers.eligible, facts["truth"] * offers.bid, -np.inf)
+    served, r = seen.served, seen.row
+    offers, slates = served.offers, served.slates
+    ads, pctr = served.found.ad[r], served.ranked.pctr[r]
+    retrieved = [(int(ad), float(x)) for ad, x in zip(served.retrieved.ad[r], served.retrieved.logit[r], strict=True)]
+    place = {ad: i + 1 for i, (ad, _) in enumerate(retrieved) if ad != PAD}
+    logit = {ad: x for ad, x in retrieved if ad != PAD}
+    worth = np.where(offers.eligible, seen.truth * offers.bid, -np.inf)
     true_place = np.empty(worth.size, dtype=np.int64)
     true_place[np.argsort(-worth, kind="stable")] = np.arange(1, worth.size + 1)
-    slot = {int(ad): (s, float(slates.price[0, s])) for s, ad in enumerate(slates.ad[0]) if ad != PAD}
+    slot = {int(ad): (s, float(slates.price[r, s])) for s, ad in enumerate(slates.ad[r]) if ad != PAD}
     log = {row["ad"]: row for row in logged}
     kept = np.flatnonzero(ads != PAD)
     score = offers.bid[ads[kept]] * pctr[kept]
     order = kept[np.argsort(-score, kind="stable")]
     best = int(np.argmax(worth))
     listed = [int(i) for n, i in enumerate(order) if n < SHOWN or int(ads[i]) in slot or int(ads[i]) == best]
-    rows = [
-        _candidate(int(ads[i]), float(pctr[i]), offers, demand, facts, place, logit, true_place, slot, log)
-        for i in listed
-    ]
+    rows = [_candidate(int(ads[i]), float(pctr[i]), seen, demand, place, logit, true_place, slot, log) for i in listed]
     return {
         "eligible": int(offers.eligible.sum()),
-        "out_of_budget": int((demand.budget[demand.campaign] - facts["spent"][demand.campaign] < offers.bid).sum()),
+        "out_of_budget": int((demand.budget[demand.campaign] - served.spent[demand.campaign] < offers.bid).sum()),
         "retrieved": len(place),
         "explored": int(sum(int(ad) not in place for ad in ads[kept])),
         "ranked": int(kept.size),
@@ -270,13 +204,13 @@ def stages(market: Marketplace, facts: Mapping[str, Any], logged: Sequence[Mappi
 
 
 def _candidate(
-    ad: int, pctr: float, offers: Offers, demand: Any, facts: Mapping[str, Any], place: Mapping[int, int],
+    ad: int, pctr: float, seen: Watched, demand: Demand, place: Mapping[int, int],
     logit: Mapping[int, float], true_place: Any, slot: Mapping[int, tuple[int, float]],
     log: Mapping[int, Mapping[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
-    campaign, bid = int(demand.campaign[ad]), float(offers.bid[ad])
+    campaign, bid = int(demand.campaign[ad]), float(seen.served.offers.bid[ad])
     won, price = slot.get(ad, (None, None))
-    seen = log.get(ad, {})
+    logged = log.get(ad, {})
     return {
         "ad": ad,
         "retriever_place": place.get(ad),
@@ -287,12 +221,12 @@ def _candidate(
         "slot": won,
         "price": price,
         "budget": float(demand.budget[campaign]),
-        "spent": float(facts["spent"][campaign]),
-        "true_ctr": float(facts["truth"][ad]),
+        "spent": float(seen.served.spent[campaign]),
+        "true_ctr": float(seen.truth[ad]),
         "true_place": int(true_place[ad]),
-        "examined": seen.get("examined"),
-        "click": seen.get("click"),
-        "paid": seen.get("paid"),
+        "examined": logged.get("examined"),
+        "click": logged.get("click"),
+        "paid": logged.get("paid"),
     }
 
 
