@@ -131,7 +131,7 @@ def world(
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 def report(run: Path) -> None:
     """Draw the page of a finished run again, and print its tables."""
-    cli_study.draw(run, {"ab": cli_ab.table})
+    cli_study.draw(run)
 
 
 @cs3bench.command()

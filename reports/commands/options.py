@@ -6,9 +6,9 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from simulator.scenario import Scenario
 
 Command = Callable[..., None]
-Record = Mapping[str, Any]
 
 
 def study(scenario: str | None, *, worlds: int = 1) -> Callable[[Command], Command]:
@@ -83,26 +82,21 @@ def typed() -> str:
     return shlex.join(["cs3bench", *sys.argv[1:]]).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def draw(root: Path, first: Mapping[str, Callable[[Record], str]] | None = None) -> None:
-    """Draw the page of a finished run, print its tables and where the page is.
+def draw(root: Path) -> None:
+    """Draw the page of a finished run, print what its kind tells a terminal and where the page is.
 
     Args:
         root: the run directory.
-        first: what a kind of run prints before, from its results.
 
     Raises:
         ValueError: one line, if it is no finished run, is damaged, or of a kind that has no page.
     """
-    from reports.runs.kinds import KINDS
-    from reports.runs.load import load_run, reading
+    from reports.runs.load import load_run
 
     run = load_run(root)
     page = run.draw()
-    if tables := KINDS[run.kind].tables:
-        echo((root / tables).read_text(encoding="utf-8"))
-    if first and run.kind in first:
-        with reading(run.file):
-            echo(f"{first[run.kind](run.results)}\n")
+    if text := run.text:
+        echo(text)
     echo(f"page: {page}")
 
 

@@ -6,11 +6,11 @@ Nothing is tested across runs: each interval is its run's own. What differs besi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reports.runs.load import Run, load_run
+from reports.runs.load import Run, load_run, reading
 from simulator.files import filled
 from simulator.plugins import nearest
 
@@ -124,121 +124,10 @@ def _common(names: Sequence[str], runs: Sequence[Run], entries: Sequence[Entry])
     raise ValueError(f"no metric in common: {'; '.join(has)}")
 
 
-# --- arms -----------------------------------------------------------------------------------------------------------
-
-
 def entries_of(run: Run, name: str) -> list[Entry]:
     """The arms of a run that were held against a control; none for a kind of run without."""
-    found = READERS.get(run.kind)
-    return [Entry(name, *rest) for rest in found(run)] if found else []
-
-
-Arms = Iterator[tuple[str, str, str, Mapping[str, Record]]]
-"""Scenario, arm, control, metrics."""
-
-
-def _ab(run: Run) -> Arms:
-    r = run.results
-    yield r["scenario"], r["treatment"], r["control"], r["metrics"]
-
-
-def _arena(run: Run) -> Arms:
-    r = run.results
-    for arm, one in r["arms"].items():
-        if arm != r["reference"]:
-            yield r["scenario"], arm, r["reference"], one["metrics"]
-
-
-def _ablation(run: Run) -> Arms:
-    r = run.results
-    for scenario, one in r["scenarios"].items():
-        for arm, cell in one["cells"].items():
-            if arm != r["base"]:
-                yield scenario, arm, r["base"], cell["metrics"]
-
-
-def _sensitivity(run: Run) -> Arms:
-    r = run.results
-    for one in r["levels"]:
-        metrics = {key: value for key, value in one.items() if isinstance(value, Mapping)}
-        yield r["scenario"], f"{r['treatment']}, {r['dial']} {one['level']:g}", r["control"], metrics
-
-
-def _lab(run: Run) -> Arms:
-    r = run.beside.get("results.json", run.results)
-    for meter in r["meters"].values():
-        for one in meter["levels"]:
-            truth = one["truth"]
-            revenue = _effect("Revenue", "currency", "ratio", "higher", truth["rel_effect"], truth["ci"])
-            arm = f"{meter['treatment']}, {one['budget_clicks']:g} clicks of budget"
-            yield r["scenario"], arm, meter["control"], {"revenue": revenue | {"n_worlds": truth["n_worlds"]}}
-
-
-MEASURES = {
-    "users": ("auc", "AUC, 95% over users", "higher"),
-    "auc": ("auc_over_seeds", "AUC, 95% over seeds", "higher"),
-    "gauc": ("gauc", "GAUC, 95% over seeds", "higher"),
-    "logloss": ("logloss", "Log loss, 95% over seeds", "lower"),
-    "pcoc": ("pcoc", "PCOC, 95% over seeds", "none"),
-}
-"""Field of a comparison on a real log -> metric, label, which way is good."""
-
-
-def _offline(run: Run) -> Arms:
-    r = run.results
-    for pair in r["contrasts"]:
-        metrics = {
-            key: _effect(label, "", "difference", better, pair[field]["effect"], pair[field]["ci"])
-            | {"p": pair[field].get("p")}
-            | ({"n_users": r["data"]["test_users"]} if field == "users" else {"n_seeds": pair["n_seeds"]})
-            for field, (key, label, better) in MEASURES.items()
-            if pair.get(field)
-        }
-        yield r["data"]["name"], pair["treatment"], pair["control"], metrics
-
-
-def _sweep(run: Run) -> Arms:
-    r = run.results
-    for arm, one in r["arms"].items():
-        for value, users in zip(r["values"], one["users"], strict=True):
-            if users:
-                auc = _effect("AUC, 95% over users", "", "difference", "higher", users["effect"], users["ci"])
-                more = {"p": users["p"], "n_users": r["data"]["test_users"]}
-                yield r["data"]["name"], f"{arm}, {r['dial']} {value:g}", r["base"], {"auc": auc | more}
-
-
-def _latency(run: Run) -> Arms:
-    r = run.results
-    base = r["config"]["arms"][0]
-    for row in r["closed"]:
-        if row["arm"] != base:
-            found = row["qps_change"]
-            change = _effect("QPS", "requests/s", "ratio", "higher", found["value"], [found["lo"], found["hi"]])
-            arm = f"{row['arm']}, {row['ads']:,} ads, batch {row['batch']}"
-            yield r["config"]["scenario"], arm, base, {"qps": change | {"n_requests": row["n"]}}
-
-
-def _effect(label: str, unit: str, kind: str, better: str, value: Any, ci: Any) -> dict[str, Any]:
-    """A record of a metric whose two sides are not known, only what lies between them."""
-    return {
-        "label": label, "unit": unit, "kind": kind, "better": better, "control": None, "treatment": None,
-        "rel_effect": value if kind == "ratio" else None, "effect": value if kind == "difference" else None,
-        "ci": ci or [None, None], "p": None,
-    }  # fmt: skip
-
-
-READERS: Mapping[str, Callable[[Run], Arms]] = {
-    "ab": _ab,
-    "arena": _arena,
-    "ablation": _ablation,
-    "sensitivity": _sensitivity,
-    "lab": _lab,
-    "power": _lab,
-    "offline": _offline,
-    "sweep": _sweep,
-    "latency": _latency,
-}
-"""Kind of run -> its arms; a kind that is not here holds nothing against a control."""
+    with reading(run.file):
+        return [Entry(name, *arm) for arm in run.of.compared(run)] if run.of.compared else []
 
 
 # --- what differs ---------------------------------------------------------------------------------------------------
@@ -291,7 +180,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "Ads": r.get("ads"),
         "Ranker": r.get("ranker"),
         "Control": r.get("control") or r.get("reference") or r.get("base"),
-        "Tuning": _tuning(r),
+        "Tuning": _tuning(r) if run.of.settings else None,
         "Version": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
 
@@ -301,10 +190,8 @@ def _of_scenarios(results: Record, key: str) -> Any:
     return found[0] if found and all(one == found[0] for one in found) else found or None
 
 
-def _tuning(results: Record) -> str | None:
-    """Whether the arms have settings that a search found; None where the results do not say."""
-    if results.get("kind") in ("sweep", "latency", "late", "tune"):
-        return None
+def _tuning(results: Record) -> str:
+    """Whether the arms have settings that a search found."""
     given = results.get("settings") or {}
     if isinstance(given.get("how"), str):
         return f"settings {given['how']}"

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from reports.drawing.tables import table
 from reports.drawing.terminal import on_one_line
-from reports.runs.kinds import FILES
-from reports.runs.load import cells_of, load_run, manifest_of, reading
+from reports.runs.kinds.registry import files
+from reports.runs.load import cells_done, load_run, manifest_of, reading
 from simulator.files import DamagedError
 from simulator.plugins import registered_only
 
@@ -72,7 +72,7 @@ def inventory(folder: Path) -> list[Entry]:
 
 def is_run(folder: Path) -> bool:
     """Whether a directory holds a run, finished or not."""
-    return folder.is_dir() and any((folder / name).is_file() for name in ("manifest.json", *FILES))
+    return folder.is_dir() and any((folder / name).is_file() for name in ("manifest.json", *files()))
 
 
 def entry(root: Path) -> Entry:
@@ -87,8 +87,8 @@ def _entry(root: Path) -> Entry:
     try:
         manifest = manifest_of(root)
         kind, scenario = str(manifest.get("identity", {}).get("kind") or "?"), _scenario({}, manifest)
-        cells = len(cells_of(root))
-        if any((root / name).exists() for name in FILES):
+        cells = cells_done(root)
+        if any((root / name).exists() for name in files()):
             run = load_run(root)
             with reading(run.file):
                 kind, scenario = run.kind, _scenario(run.results, manifest)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from reports.runs.kinds import FILES, KINDS, Kind, Parts, Said
+from reports.runs import cells, tables
+from reports.runs.kinds.kind import Kind, Parts, Rows, Said
+from reports.runs.kinds.registry import files, kinds
 from simulator.experiment import SCHEMA, read_json
 from simulator.files import DamagedError, UnwritableError, filled, refuse_links
 from simulator.plugins import nearest
@@ -44,34 +46,27 @@ def reading(file: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Parts):
     """A finished run.
 
     Attributes:
         root: its directory.
-        kind: ``ab``, ``arena``, ``offline``, ``sweep``, ``lab``, ``power``, ``sensitivity``, ``late``, ``latency``, ...
+        of: what is known of its kind.
         results: the dict of its results, null as None.
         timing: the dict of ``timing.json``; empty if this kind of run has none.
         manifest: the dict of ``manifest.json``; empty if this kind of run has none.
         beside: further results by file name, e.g. those of the laboratory below a power study.
     """
 
-    root: Path
-    kind: str
-    results: dict[str, Any] = field(repr=False)
-    timing: dict[str, Any] = field(repr=False)
-    manifest: dict[str, Any] = field(repr=False)
-    beside: dict[str, dict[str, Any]] = field(repr=False)
+    @property
+    def kind(self) -> str:
+        """Of run: ``ab``, ``arena``, ``offline``, ``sweep``, ``lab``, ``power``, ``sensitivity``, ``latency``, ..."""
+        return self.of.name
 
     @property
     def file(self) -> Path:
         """The file of the results."""
-        return self.root / KINDS[self.kind].file
-
-    @property
-    def parts(self) -> Parts:
-        """The dicts of its files of results."""
-        return Parts(self.results, self.timing, self.beside, self.manifest)
+        return self.root / self.of.file
 
     def draw(self) -> Path:
         """Draw the page again, all of its files or none; its path.
@@ -79,17 +74,24 @@ class Run:
         Raises:
             ValueError: one line: a kind without a page, results that lack a part, a disk that is full.
         """
-        kind = KINDS[self.kind]
-        if kind.page is None:
-            raise ValueError(f"{self.root}: kind == '{self.kind}', {kind.pageless}")
+        if self.of.page is None:
+            raise ValueError(f"{self.root}: kind == '{self.kind}', {self.of.pageless}")
         with reading(self.file), filled(self.root) as out:
-            return self.root / kind.page(self.parts, out).relative_to(out)
+            return self.root / self.of.page(self, out).relative_to(out)
+
+    @property
+    def text(self) -> str:
+        """What a terminal is told with the page that was drawn; "" for a kind that says nothing there."""
+        with reading(self.file):
+            if self.of.text:
+                return self.of.text(self)
+            return (self.root / self.of.markdown).read_text(encoding="utf-8") if self.of.markdown else ""
 
     @property
     def command(self) -> str:
         """What was typed; of a run of several levels without a manifest of its own, as they say; "" if none does."""
         found = self.manifest.get("command") or self.results.get("command")
-        pattern = KINDS[self.kind].levels
+        pattern = self.of.levels
         for path in sorted(self.root.glob(f"{pattern}manifest.json")) if pattern and not found else ():
             found = found or read_json(path).get("command")
         return str(found or "")
@@ -97,9 +99,8 @@ class Run:
     @property
     def verdict(self) -> Said:
         """What the run found: the word of an A/B test's rule, if it has one, and a sentence."""
-        said = KINDS[self.kind].said
         with reading(self.file):
-            return said(self.results) if said else Said("", "")
+            return self.of.said(self.results) if self.of.said else Said("", "")
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
@@ -110,17 +111,20 @@ class Run:
     @property
     def figures(self) -> Figures:
         """The figures that this run has numbers for: ``run.figures.names``, ``run.figures.forest()``."""
-        draw = KINDS[self.kind].figures
         with reading(self.file):
-            return Figures(self.root, draw(self.parts) if draw else {})
+            return Figures(self.root, self.of.figures(self) if self.of.figures else {})
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Names of the tables that this run has."""
-        from reports.runs.tables import names
-
+        """Names of the tables that this run has, those of its results first."""
         with reading(self.file):
-            return names(self)
+            found = self._rows().items()
+            given = tuple(name for name, rows in found if next(iter(rows()), None) is not None)
+            there = self.cells()
+            return (*given, *(name for name in cells.LOGS if cells.has(there, name)))
+
+    def _rows(self) -> Mapping[str, Rows]:
+        return self.of.tables(self) if self.of.tables else {}
 
     def table(self, name: str) -> pa.Table:
         """One table as Arrow.
@@ -131,12 +135,12 @@ class Run:
         Raises:
             ValueError: if the run has no such table, or a Parquet file is damaged.
         """
-        from reports.runs.tables import table
-
         if name not in self.tables:
             raise ValueError(f"{self.root}: no table '{name}'{nearest(name, self.tables)}")
         with reading(self.file):
-            return table(self, name)
+            if name in cells.LOGS:
+                return cells.logs(self.root, self.cells(), name)
+            return tables.to_arrow(self._rows()[name]())
 
     def frame(self, name: str, backend: Backend = "pandas") -> Any:
         """One table as a data frame.
@@ -239,16 +243,16 @@ def load_run(path: str | Path) -> Run:
         raise ValueError(f"{root}: no such directory")
     refuse_links(root)
     manifest = manifest_of(root)
-    file = next((root / name for name in FILES if (root / name).exists()), None)
+    file = next((root / name for name in files() if (root / name).exists()), None)
     if file is None:
         raise _unfinished(root, manifest)
     _layout(root, manifest)
     _whole(root, file, manifest)
     results = read_json(file)
-    name, kind = kind_of(file, results, manifest)
+    kind = kind_of(file, results, manifest)
     timing = read_json(root / "timing.json") if (root / "timing.json").exists() else {}
     beside = {one: read_json(root / one) for one in kind.beside}
-    return Run(root=root, kind=name, results=results, timing=timing, manifest=manifest, beside=beside)
+    return Run(root=root, of=kind, results=results, timing=timing, manifest=manifest, beside=beside)
 
 
 def manifest_of(root: Path) -> dict[str, Any]:
@@ -276,51 +280,50 @@ def _whole(root: Path, file: Path, manifest: Record) -> None:
         raise DamagedError(f"{root / SEAL}: damaged or incomplete (missing); give the same command again")
 
 
-def kind_of(file: Path, results: Record, manifest: Record) -> tuple[str, Kind]:
+def kind_of(file: Path, results: Record, manifest: Record) -> Kind:
     """The kind of some results, if this version reads them.
 
     Raises:
         ValueError: one line naming the file, for an unknown kind or another schema.
     """
     name = str(results.get("kind") or results.get("study") or manifest.get("identity", {}).get("kind"))
-    if name not in KINDS:
-        raise ValueError(f"{file}: kind == '{name}', must be one of {', '.join(KINDS)}")
-    kind = KINDS[name]
+    kind = kinds().get(name)
+    if kind is None:
+        raise ValueError(f"{file}: kind == '{name}', must be one of {', '.join(kinds())}")
     if kind.schema is not None and results.get("schema") != kind.schema:
-        raise ValueError(f"{file}: {_other_schema(results.get('schema'), kind.schema, manifest)}")
+        again = str(manifest.get("command") or kind.command)
+        raise ValueError(f"{file}: {_other_schema(results.get('schema'), kind.schema, again)}")
     lost = [key for key in kind.needs if key not in results]
     if lost:
         raise DamagedError(f"{file}: damaged or incomplete (no '{lost[0]}')")
     if file.name != kind.file:
         raise ValueError(f"{file}: kind == '{name}', its results lie in {kind.file}")
-    return name, kind
+    return kind
 
 
-def cells_of(root: Path) -> list[Path]:
-    """Directories of the complete cells of a run and of the runs inside it, in order of their paths."""
-    levels = {kind.levels for kind in KINDS.values() if kind.levels != "*/" or not (root / "manifest.json").exists()}
-    found = {path.parent for above in levels | {""} for path in root.glob(f"{above}cells/*/*/cell.json")}
-    return sorted(cell for cell in found if not cell.name.startswith("."))  # a dot: still being written
+def cells_done(root: Path) -> int:
+    """How many cells of a run are complete, whatever its kind, and of the runs inside it."""
+    return len(cells.cells_of(root, {kind.levels for kind in kinds().values()}))
 
 
 def _layout(root: Path, manifest: Record) -> None:
     if manifest and manifest.get("schema") not in READS:
-        raise ValueError(f"{root / 'manifest.json'}: {_other_schema(manifest.get('schema'), SCHEMA, manifest)}")
+        raise ValueError(
+            f"{root / 'manifest.json'}: {_other_schema(manifest.get('schema'), SCHEMA, manifest.get('command'))}"
+        )
 
 
-def _other_schema(found: Any, reads: int, manifest: Record) -> str:
+def _other_schema(found: Any, reads: int, command: str | None) -> str:
     if isinstance(found, int) and found > reads:
         return f"schema {found}, this version reads {reads}: install the newer cs3-bench that wrote it"
-    command = manifest.get("command")
     again = f" ({command})" if command else ""
     return f"schema {found}, this version reads {reads}: run it again with another --out{again}"
 
 
 def _unfinished(root: Path, manifest: Record) -> ValueError:
     if not manifest:
-        return ValueError(f"{root}: not a run directory, it holds no manifest.json and none of {', '.join(FILES)}")
-    cells = len(cells_of(root))
-    return ValueError(f"{root}: not finished ({cells} cells), resume it: {manifest.get('command')}")
+        return ValueError(f"{root}: not a run directory, it holds no manifest.json and none of {', '.join(files())}")
+    return ValueError(f"{root}: not finished ({cells_done(root)} cells), resume it: {manifest.get('command')}")
 
 
-__all__ = ["BACKENDS", "Figures", "Run", "cells_of", "kind_of", "load_run"]
+__all__ = ["BACKENDS", "Figures", "Run", "cells_done", "kind_of", "load_run"]

@@ -8,25 +8,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from reports.drawing.paper import published
 from reports.drawing.strokes import write_aside
+from reports.runs.kinds.registry import kinds
 from reports.runs.load import Run, load_run
 
-TITLES: Mapping[str, str] = {
-    "ab": "An A/B test",
-    "arena": "An arena",
-    "ablation": "An ablation",
-    "offline": "A replay of a real log",
-    "sweep": "A sweep of a dial on a real log",
-    "lab": "A laboratory of live designs",
-    "power": "Power of live designs",
-    "sensitivity": "Sensitivity to a dial",
-    "late": "Late interaction at scale",
-    "latency": "Requests under load",
-}
 UNTOLD = {"--out", "--jobs"}
 """Options with a value that say nothing of what is drawn."""
 DPI = 110
@@ -58,8 +47,8 @@ def gallery(docs: Path, paths: Sequence[Path]) -> Path:
     runs = [load_run(path) for path in paths]
     kinds = [run.kind for run in runs]
     for place, run in enumerate(runs):
-        if run.kind in kinds[:place] or run.kind not in TITLES:
-            raise ValueError(f"{run.root}: kind == '{run.kind}', must be each kind once, of {', '.join(TITLES)}")
+        if run.kind in kinds[:place] or not run.of.title:
+            raise ValueError(f"{run.root}: kind == '{run.kind}', must be each kind once, of {', '.join(_titled())}")
     folder = docs / "figures" / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
     text = [HEAD, *(part for run in runs for part in _section(run, folder))]
@@ -68,8 +57,12 @@ def gallery(docs: Path, paths: Sequence[Path]) -> Path:
     return path
 
 
+def _titled() -> list[str]:
+    return [name for name, kind in kinds().items() if kind.title]
+
+
 def _section(run: Run, folder: Path) -> list[str]:
-    text = [f"## {TITLES[run.kind]}", "", "```console", told(run.command), "```", ""]
+    text = [f"## {run.of.title}", "", "```console", told(run.command), "```", ""]
     for name in run.figures.names:
         draw = run.figures[name]
         file = folder / f"{run.kind}-{name}.png"

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from reports import load_run
-from reports.runs.kinds import KINDS
 from tests.reports.schema_doc import disagreements, keys_of, unknown_files
 
 NAN = re.compile(rb"(?<![A-Za-z.])nan(?![A-Za-z(])", re.IGNORECASE)
@@ -46,7 +45,7 @@ def check_run(root: Path, kind: str, *tables: str) -> None:
 
 def check_redrawn(root: Path) -> None:
     """``report`` draws the same page again, or says why there is none; none of its files holds a NaN as text."""
-    run, kind = load_run(root), KINDS[load_run(root).kind]
+    run, kind = load_run(root), load_run(root).of
     before = pages(root)
     if kind.page is None:
         with pytest.raises(ValueError, match=f"kind == '{run.kind}', {kind.pageless}"):
@@ -55,7 +54,7 @@ def check_redrawn(root: Path) -> None:
     page = run.draw()
     assert page.is_file()
     assert not before or pages(root) == before, "byte for byte what the study itself had drawn"
-    assert not kind.tables or (root / kind.tables).is_file()
+    assert not kind.markdown or (root / kind.markdown).is_file()
     for path, content in pages(root).items():
         told = re.sub(rb"<script.*?</script>", b"", content, flags=re.DOTALL)
         assert path.suffix == ".png" or not NAN.search(told), path

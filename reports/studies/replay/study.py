@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from reports.runs.kinds.registry import kinds
 from reports.runs.load import load_run, manifest_of
 from reports.studies.arms import parse
 from reports.studies.lab.live import Stage
@@ -34,7 +35,6 @@ from simulator.scenario import Scenario
 from simulator.served import Served
 from simulator.world import Demand
 
-KINDS = ("ab", "arena")
 SHOWN = 10
 """Candidates that are listed, best by the auction's score first; the winners and the best by truth always are."""
 
@@ -96,8 +96,9 @@ def _asked(
 ) -> tuple[Scenario, int, int, list[str], dict[str, dict[str, Any]]]:
     """The scenario, the world's seed, the request's day, the arms and their settings, as far as the run has them."""
     identity = manifest_of(root).get("identity", {})
-    if identity.get("kind") not in KINDS:
-        raise ValueError(f"{root}: kind == {identity.get('kind')!r}, must be one of {', '.join(KINDS)}")
+    replayed = [name for name, kind in kinds().items() if kind.replayed]
+    if identity.get("kind") not in replayed:
+        raise ValueError(f"{root}: kind == {identity.get('kind')!r}, must be one of {', '.join(replayed)}")
     chosen, settings = _arms(identity, arms, root), identity.get("settings", {})
     if not isinstance(settings, dict) or not all(isinstance(one, dict) for one in settings.values()):
         raise DamagedError(f"{root / 'manifest.json'}: damaged or incomplete (settings must be an object of objects)")

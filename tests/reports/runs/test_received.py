@@ -14,7 +14,7 @@ import pytest
 from reports import load_run
 from reports.drawing.terminal import on_one_line, shown
 from reports.runs.inventory import inventory
-from reports.runs.kinds import KINDS
+from reports.runs.kinds.registry import kinds
 from reports.studies.replay.study import why
 from simulator.plugins import RETRIEVERS, make, registered_only
 from simulator.seal import SEAL, check_run, seal_run
@@ -120,12 +120,12 @@ class TestDamage:
         (one,) = inventory(received)
         assert one.state in ("incomplete", "damaged")
 
-    @pytest.mark.parametrize("kind", sorted(KINDS))
+    @pytest.mark.parametrize("kind", sorted(kinds()))
     def test_what_a_kind_needs_is_what_the_documentation_says_it_has(self, kind):
         told = keys_of("tune" if kind == "market-tune" else kind, "results.json")
         always = {key[0].removesuffix("[]") for key, of in told.items() if not of.endswith("?")}
-        assert KINDS[kind].needs
-        assert set(KINDS[kind].needs) <= always
+        assert kinds()[kind].needs
+        assert set(kinds()[kind].needs) <= always
 
 
 class TestNoCode:

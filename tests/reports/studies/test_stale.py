@@ -28,7 +28,7 @@ def ab(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     # The pictures take longer than the markets.
-    monkeypatch.setattr(reports.commands.ab, "draw", lambda root, tables: root)
+    monkeypatch.setattr(reports.commands.ab, "draw", lambda root: root)
     (tmp_path / "my_model.py").write_text(MODEL, encoding="utf-8")
     (tmp_path / "parts.py").write_text(PARTS, encoding="utf-8")
     typed = ["--control", "random", "--treatment", "my_model:make", "--worlds", "1", "--jobs", "1"]
