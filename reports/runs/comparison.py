@@ -162,8 +162,8 @@ COVERED = (
 def _facts(run: Run) -> dict[str, Any]:
     """What has to be equal for two runs to be read as one experiment."""
     r = run.beside.get("results.json", run.results)
-    data, config = r.get("data"), r.get("config") or {}
-    days, requests = r.get("days") or {}, r.get("requests_per_world")
+    data, requests = r.get("data"), r.get("requests_per_world")
+    config, days = (one if isinstance(one, Mapping) else {} for one in (r.get("config"), r.get("days")))
     versions = run.manifest.get("versions") or {}
     return {
         "Kind of run": run.kind,
@@ -192,7 +192,9 @@ def _of_scenarios(results: Record, key: str) -> Any:
 
 def _tuning(results: Record) -> str:
     """Whether the arms have settings that a search found."""
-    given = results.get("settings") or {}
+    given = results.get("settings")
+    if not isinstance(given, Mapping):
+        return "defaults"
     if isinstance(given.get("how"), str):
         return f"settings {given['how']}"
     return "each arm's own settings" if any(given.values()) else "defaults"

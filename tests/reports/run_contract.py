@@ -45,7 +45,8 @@ def check_run(root: Path, kind: str, *tables: str) -> None:
 
 def check_redrawn(root: Path) -> None:
     """``report`` draws the same page again, or says why there is none; none of its files holds a NaN as text."""
-    run, kind = load_run(root), load_run(root).of
+    run = load_run(root)
+    kind = run.of
     before = pages(root)
     if kind.page is None:
         with pytest.raises(ValueError, match=f"kind == '{run.kind}', {kind.pageless}"):
