@@ -7,8 +7,8 @@ Rooms, from the ground up; each knows those above it in this list and none below
    functions of arrays; none sees a model or the world.
 3. ``drawing``: strokes, hover, labels that stand apart, the wording of numbers, tables, the one door to the terminal.
 4. ``pages``: results in, pictures and one HTML file out; ``shell`` and ``parts`` are every page's, then a room a kind.
-5. ``runs``: what is on disk. ``load``: a finished run in a notebook, with its ``tables`` and its ``cells``; ``inventory``:
-   the runs of a folder; ``comparison``: several beside each other; ``kinds``: what is known of each kind of run.
+5. ``runs``: what is on disk. ``load``: a finished run in a notebook, its ``tables`` and ``cells``; ``inventory``: the
+   runs of a folder; ``comparison``: several beside each other; ``kinds``: what is known of each kind of run.
 6. ``studies``: one question, one room. ``arms`` composes an arm from its spelling, e.g. ``dssm+cs3@dnn``; ``machine``
    computes cells and knows no question; ``market`` is an arm in a world, and what its facts add up to.
 7. ``gate``: has anything become slower than at another revision? With the registry of benchmarks.
