@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
-from reports.commands.options import draw, resolved, study, typed, workers
-
-if TYPE_CHECKING:
-    from reports.studies.machine.engines import Dask
+from reports.commands.options import StudyOptions, draw, study, typed
 
 
 @click.command()
@@ -24,32 +18,20 @@ if TYPE_CHECKING:
     show_default=True,
     help="The base's settings for all cells, or each cell's own from its search.",
 )
-def ablation(
-    scenarios: tuple[str, ...],
-    small: bool,
-    worlds: int | None,
-    seed: int | None,
-    choosing: int,
-    settings: str,
-    jobs: int | None,
-    out: Path | None,
-    sets: tuple[str, ...],
-    quiet: bool,
-    engine: Dask | None,
-) -> None:
+def ablation(asked: StudyOptions, scenarios: tuple[str, ...], choosing: int, settings: str) -> None:
     """All eight on/off cells of CAS, CTS and CMS in every scenario, the best one chosen on other worlds.
 
     An interrupted run resumes when the same command is given again.
     """
-    named = [resolved(name, small, worlds, seed, sets) for name in dict.fromkeys(scenarios)]
+    named = [asked.scenario(name) for name in dict.fromkeys(scenarios)]
     from reports.studies.ablation.study import SCENARIOS, Plan, run_ablation
 
     plan = Plan(
-        scenarios=tuple(named or (resolved(name, small, worlds, seed, sets) for name in SCENARIOS)),
+        scenarios=tuple(named or (asked.scenario(name) for name in SCENARIOS)),
         choosing=choosing,
         settings=settings,  # type: ignore[arg-type]  # click has checked it
-        small=small,
+        small=asked.small,
         command=typed(),
     )
-    root, _ = run_ablation(plan, out, workers(jobs), quiet=quiet, engine=engine)
+    root, _ = run_ablation(plan, asked.out, asked.workers, quiet=asked.quiet, engine=asked.engine)
     draw(root)

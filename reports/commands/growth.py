@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reports.commands.options import typed
+from reports.commands.options import StudyOptions, handed, typed
 from reports.drawing.terminal import echo
 
 
@@ -17,16 +17,17 @@ from reports.drawing.terminal import echo
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. requests=50000.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory.  [default: runs/growth-...]")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def growth(scenario: str, small: bool, sets: tuple[str, ...], out: Path | None, quiet: bool) -> None:
+@handed
+def growth(asked: StudyOptions, scenario: str) -> None:
     """Memory and time of a market's day at 1 to 64 times the users and the ads."""
     from simulator.config import overrides, validated
     from simulator.scenario import load
 
-    given: dict[str, Any] = {"scenario": scenario, "small": small} | overrides(sets)
-    load(str(given["scenario"]), small=small)
+    given: dict[str, Any] = {"scenario": scenario, "small": asked.small} | overrides(asked.sets)
+    load(str(given["scenario"]), small=asked.small)
     from reports.studies.serving.growth import GrowthConfig, run
 
     config = validated(GrowthConfig, given, "growth")
-    root = out or config.default_out()
-    run(config, root, quiet=quiet, command=typed())
+    root = asked.out or config.default_out()
+    run(config, root, quiet=asked.quiet, command=typed())
     echo((root / "growth.md").read_text(encoding="utf-8"))

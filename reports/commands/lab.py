@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from reports.commands.options import draw, numbers, overridden, resolved, study, typed, workers
+from reports.commands.options import StudyOptions, draw, numbers, study, typed
 from reports.drawing.terminal import echo
-
-if TYPE_CHECKING:
-    from reports.studies.machine.engines import Dask
 
 
 @click.command()
@@ -23,15 +20,8 @@ if TYPE_CHECKING:
 @click.option("--tightness", metavar="A,B,...", help="Levels of world.budget_clicks, loosest first.")
 @click.option("--shares", metavar="A,B,...", help="The treatment's shares of traffic.")
 def lab(
+    asked: StudyOptions,
     scenario: str,
-    small: bool,
-    worlds: int | None,
-    seed: int | None,
-    jobs: int | None,
-    out: Path | None,
-    sets: tuple[str, ...],
-    quiet: bool,
-    engine: Dask | None,
     meter: str | None,
     control: str | None,
     treatment: str | None,
@@ -51,7 +41,7 @@ def lab(
         if name not in LIVE:
             raise ValueError(f"--design {name}: must be a live design{nearest(name, LIVE)}")
     names.check(*filter(None, (control, treatment)))
-    named = resolved(scenario, small, worlds, seed, sets)
+    named = asked.scenario(scenario)
     from reports.studies.lab.study import METERS, Plan, run_lab
 
     given: dict[str, Any] = {"meters": (meter,) if meter else METERS}
@@ -65,8 +55,8 @@ def lab(
     for one in given["meters"]:
         first, second = getattr(base, one)
         given[one] = (control or first, treatment or second)
-    plan = Plan(scenario=named, small=small, command=typed(), **given)
-    root, _ = run_lab(plan, out, workers(jobs), quiet=quiet, engine=engine)
+    plan = Plan(scenario=named, small=asked.small, command=typed(), **given)
+    root, _ = run_lab(plan, asked.out, asked.workers, quiet=asked.quiet, engine=asked.engine)
     draw(root)
 
 
@@ -86,15 +76,8 @@ def lab(
 @click.option("--tightness", type=float, help="world.budget_clicks.  [default: budgets that never bind]")
 @click.option("--share", type=float, default=0.5, show_default=True, help="Of traffic, to the treatment.")
 def power(
+    asked: StudyOptions,
     scenario: str,
-    small: bool,
-    worlds: int | None,
-    seed: int | None,
-    jobs: int | None,
-    out: Path | None,
-    sets: tuple[str, ...],
-    quiet: bool,
-    engine: Dask | None,
     lift: float,
     wanted: float,
     control: str | None,
@@ -109,7 +92,7 @@ def power(
     from reports.studies import names
 
     names.check(*filter(None, (control, treatment)))
-    named = resolved(scenario, small, worlds, seed, sets)
+    named = asked.scenario(scenario)
     from reports.studies.lab.power import run_power
     from reports.studies.lab.study import MODEL_FREE, TIGHTNESS, Plan
 
@@ -119,10 +102,10 @@ def power(
         interference=(control or MODEL_FREE[0], treatment or MODEL_FREE[1]),
         tightness=(TIGHTNESS[0] if tightness is None else tightness,),
         shares=(share,),
-        small=small,
+        small=asked.small,
         command=typed(),
     )
-    root, _ = run_power(plan, lift, wanted, out, workers(jobs), quiet=quiet, engine=engine)
+    root, _ = run_power(plan, lift, wanted, asked.out, asked.workers, quiet=asked.quiet, engine=asked.engine)
     draw(root)
 
 
@@ -135,15 +118,8 @@ def power(
 @click.option("--control", default="dssm", show_default=True, help="Arm.")
 @click.option("--treatment", default="dssm+cs3", show_default=True, help="Arm.")
 def sensitivity(
+    asked: StudyOptions,
     scenario: str,
-    small: bool,
-    worlds: int | None,
-    seed: int | None,
-    jobs: int | None,
-    out: Path | None,
-    sets: tuple[str, ...],
-    quiet: bool,
-    engine: Dask | None,
     dial: str,
     values: str | None,
     control: str,
@@ -160,7 +136,7 @@ def sensitivity(
     if dial not in DIALS:
         raise ValueError(f"--dial {dial}: must be one that is known{nearest(dial, DIALS)}")
     names.check(control, treatment)
-    resolved(scenario, small, worlds, seed, sets)
+    asked.scenario(scenario)
     from reports.studies.sensitivity.study import Plan, run_sensitivity
 
     plan = Plan(
@@ -169,11 +145,11 @@ def sensitivity(
         values=numbers(values, "--values") or DIALS[dial].values,
         control=control,
         treatment=treatment,
-        small=small,
-        sets=overridden(worlds, seed, sets),
+        small=asked.small,
+        sets=asked.overrides,
         command=typed(),
     )
-    root, _ = run_sensitivity(plan, out, workers(jobs), quiet=quiet, engine=engine)
+    root, _ = run_sensitivity(plan, asked.out, asked.workers, quiet=asked.quiet, engine=asked.engine)
     draw(root)
 
 

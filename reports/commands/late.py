@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from reports.commands.options import typed
-from reports.commands.resume import resumable
+from reports.commands.options import StudyOptions, resumable, typed
 from reports.drawing.terminal import echo
 
 
@@ -37,15 +36,13 @@ from reports.drawing.terminal import echo
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @resumable
 def late(
+    asked: StudyOptions,
     sizes: tuple[int, ...],
     scenario: str,
-    small: bool,
     seed: int,
     requests: int,
     pairs: int,
     candidates: int,
-    out: Path | None,
-    quiet: bool,
 ) -> None:
     """Late interaction and indexes at scale: recall against the exact scan, latency, bytes an ad, time to build.
 
@@ -54,13 +51,13 @@ def late(
     from simulator.config import validated
     from simulator.scenario import load
 
-    load(scenario, small=small)
-    given = {"scenario": scenario, "small": small, "seed": seed, "requests": requests, "candidates": candidates}
+    load(scenario, small=asked.small)
+    given = {"scenario": scenario, "small": asked.small, "seed": seed, "requests": requests, "candidates": candidates}
     given |= {"pairs": pairs}
     from reports.studies.late.study import LateConfig, run
 
     config = validated(LateConfig, given | ({"ads": sizes} if sizes else {}), "late")
-    root = out or config.default_out()
-    run(config, root, quiet=quiet, command=typed())
+    root = asked.out or config.default_out()
+    run(config, root, quiet=asked.quiet, command=typed())
     echo((root / "late.md").read_text(encoding="utf-8"))
     echo(f"figures: {root / 'figures'}")

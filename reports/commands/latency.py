@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reports.commands.options import typed
+from reports.commands.options import StudyOptions, handed, typed
 from reports.drawing.terminal import echo
 
 
@@ -19,29 +19,22 @@ from reports.drawing.terminal import echo
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. calls=1000.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory.  [default: runs/latency-...]")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def latency(
-    arms: tuple[str, ...],
-    ads: tuple[int, ...],
-    batches: tuple[int, ...],
-    small: bool,
-    sets: tuple[str, ...],
-    out: Path | None,
-    quiet: bool,
-) -> None:
+@handed
+def latency(asked: StudyOptions, arms: tuple[str, ...], ads: tuple[int, ...], batches: tuple[int, ...]) -> None:
     """Latency and QPS of every cell on the serving path, alone and under load, beside the paper's claim."""
     from simulator.config import overrides, validated
 
     chosen = {"arms": arms, "ads": ads, "batches": batches}
     given: dict[str, Any] = {key: value for key, value in chosen.items() if value}
-    given |= overrides(sets)
+    given |= overrides(asked.sets)
     from reports.studies import names
     from simulator.scenario import load
 
     names.check(*map(str, given.get("arms", ())))
-    load(str(given.get("scenario", "quickstart")), small=small)
+    load(str(given.get("scenario", "quickstart")), small=asked.small)
     from reports.studies.serving.study import SMALL, ServingConfig, run
 
-    config = validated(ServingConfig, {**(SMALL if small else {}), **given}, "latency")
-    root = out or config.default_out()
-    run(config, root, quiet=quiet, command=typed())
+    config = validated(ServingConfig, {**(SMALL if asked.small else {}), **given}, "latency")
+    root = asked.out or config.default_out()
+    run(config, root, quiet=asked.quiet, command=typed())
     echo((root / "latency.md").read_text(encoding="utf-8"))

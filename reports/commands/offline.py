@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from reports.commands.options import numbers, typed, workers
-from reports.commands.resume import resumable
+from reports.commands.options import StudyOptions, numbers, resumable, typed
 from reports.drawing.terminal import echo
 
 MOST_SEEDS = 1000
@@ -30,16 +29,13 @@ MOST_SEEDS = 1000
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @resumable
 def offline(
+    asked: StudyOptions,
     data: str,
     path: Path,
     arms: tuple[str, ...],
     rankers: tuple[str, ...],
     seeds: int,
     seed: int,
-    jobs: int | None,
-    out: Path | None,
-    sets: tuple[str, ...],
-    quiet: bool,
 ) -> None:
     """Replay a real log, test-then-train in time order: does CS3 help, which part of it, and is the gain its own?
 
@@ -57,9 +53,9 @@ def offline(
         given["arms"] = list(arms)
     if rankers:
         given["rankers"] = list(rankers)
-    config = validated(OfflineConfig, given | overrides(sets), "offline")
-    root = out or Path("runs") / component(f"offline-{data}-{config.digest()}")
-    results = run(config, root, jobs=workers(jobs), quiet=quiet, command=typed())
+    config = validated(OfflineConfig, given | overrides(asked.sets), "offline")
+    root = asked.out or Path("runs") / component(f"offline-{data}-{config.digest()}")
+    results = run(config, root, jobs=asked.workers, quiet=asked.quiet, command=typed())
     echo("\n".join(lines(results)))
     echo(f"\npage: {root / 'index.html'}")
 
@@ -75,17 +71,7 @@ def offline(
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory.  [default: runs/sweep-...]")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @resumable
-def sweep(
-    dial: str,
-    values: str | None,
-    data: str,
-    path: Path,
-    seeds: int,
-    seed: int,
-    jobs: int | None,
-    out: Path | None,
-    quiet: bool,
-) -> None:
+def sweep(asked: StudyOptions, dial: str, values: str | None, data: str, path: Path, seeds: int, seed: int) -> None:
     """Replay a real log at each value of a dial: how far does the answer depend on it?
 
     An interrupted sweep resumes when the same command is given again.
@@ -100,9 +86,9 @@ def sweep(
     given: dict[str, Any] = {"dial": dial, "data": data, "path": str(path), "seeds": list(range(seed, seed + seeds))}
     if values is not None:
         given["values"] = numbers(values, "--values")
-    root = out or Path("runs") / component(f"sweep-{data}-{dial}")
+    root = asked.out or Path("runs") / component(f"sweep-{data}-{dial}")
     config = validated(SweepConfig, given, "sweep")
-    results = run(config, root, jobs=workers(jobs), quiet=quiet, command=typed())
+    results = run(config, root, jobs=asked.workers, quiet=asked.quiet, command=typed())
     echo("\n".join(lines(results)))
     echo(f"\npage: {root / 'index.html'}")
 
@@ -122,16 +108,13 @@ def sweep(
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @resumable
 def tune(
+    asked: StudyOptions,
     data: str,
     path: Path | None,
     scenario: str | None,
     models: tuple[str, ...],
     budget: int | None,
     seed: int | None,
-    jobs: int | None,
-    out: Path | None,
-    sets: tuple[str, ...],
-    quiet: bool,
 ) -> None:
     """Search every model's settings alike: same space, same start, same budget.
 
@@ -143,20 +126,19 @@ def tune(
 
     if (path is None) == (scenario is None):
         raise ValueError(f"--path {path}, --scenario {scenario}: must be one of the two")
-    if path is not None and sets:
-        raise ValueError(f"--set {sets[0]}: must be left out with --path, it overrides fields of a scenario")
+    if path is not None and asked.sets:
+        raise ValueError(f"--set {asked.sets[0]}: must be left out with --path, it overrides fields of a scenario")
     given: dict[str, Any] = {key: value for key, value in (("budget", budget), ("seed", seed)) if value is not None} | (
         {"models": list(models)} if models else {}
     )
-    root = out or Path("runs") / component(f"tune-{scenario or data}")
-    at_once = workers(jobs)
+    root = asked.out or Path("runs") / component(f"tune-{scenario or data}")
     if scenario is not None:
         from reports.studies.tuning import market as market_tune
         from reports.studies.tuning.offline import lines
         from simulator.scenario import load
 
-        market = validated(market_tune.MarketTuneConfig, {"scenario": load(scenario, sets=sets)} | given, "tune")
-        results = market_tune.run(market, root, jobs=at_once, quiet=quiet, command=typed())
+        market = validated(market_tune.MarketTuneConfig, {"scenario": load(scenario, sets=asked.sets)} | given, "tune")
+        results = market_tune.run(market, root, jobs=asked.workers, quiet=asked.quiet, command=typed())
         echo("\n".join(lines(results, "recall", f"recall@{results['k']}")))
     else:
         from reports.studies.tuning.offline import TuneConfig, lines, run
@@ -165,6 +147,6 @@ def tune(
         if not path.is_dir():
             raise ValueError(f"--path {path}: no such folder")
         config = validated(TuneConfig, {"data": data, "path": str(path)} | given, "tune")
-        results = run(config, root, jobs=at_once, quiet=quiet, command=typed())
+        results = run(config, root, jobs=asked.workers, quiet=asked.quiet, command=typed())
         echo("\n".join(lines(results)))
     echo(f"\nsettings: {root / 'tuned.toml'}")

@@ -2,28 +2,113 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import os
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reports.commands.engine import with_engine
-from reports.commands.resume import resumable
 from reports.drawing.terminal import echo
 
 if TYPE_CHECKING:
+    from reports.studies.machine.engines import Dask
     from simulator.scenario import Scenario
 
 Command = Callable[..., None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """What every study is told besides its question; a command that does not offer one of them has its default.
+
+    Attributes:
+        small: the scenario's small form.
+        worlds: how many; None for the scenario's own.
+        seed: of the first world; None for the scenario's own.
+        jobs: worker processes; None for all cores.
+        out: run directory; None for the study's own.
+        sets: fields of the scenario, ``section.key=value``.
+        quiet: no progress bar.
+        engine: where cells are computed; None for this machine.
+        fresh: make the cells of a run that is there anew.
+        other_kernels: go on with a run that another processor's kernels began.
+    """
+
+    small: bool = False
+    worlds: int | None = None
+    seed: int | None = None
+    jobs: int | None = None
+    out: Path | None = None
+    sets: tuple[str, ...] = ()
+    quiet: bool = False
+    engine: Dask | None = None
+    fresh: bool = False
+    other_kernels: bool = False
+
+    @property
+    def workers(self) -> int:
+        """Worker processes: all cores if nobody says."""
+        return self.jobs or os.cpu_count() or 1
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """``sets`` with the worlds and the seed that were asked for."""
+        told = (("worlds", self.worlds), ("seed", self.seed))
+        return (*self.sets, *(f"run.{key}={value}" for key, value in told if value is not None))
+
+    def scenario(self, name: str) -> Scenario:
+        """The scenario of this name, as the options make it.
+
+        Raises:
+            ValueError: one line, for one that is unknown or not feasible.
+        """
+        from simulator.scenario import load
+
+        return load(name, small=self.small, sets=self.overrides)
+
+
+def handed(command: Command) -> Command:
+    """Hand a command its shared options as one :class:`StudyOptions`, first; those that it names itself it gets apart.
+
+    It runs under what the options allow with a run that is there.
+    """
+    own = inspect.signature(command).parameters
+    shared = [field.name for field in fields(StudyOptions) if field.name not in own]
+
+    @functools.wraps(command)
+    def asked(**options: Any) -> None:
+        from simulator.same_run import resuming
+
+        given = StudyOptions(**{name: options.pop(name) for name in shared if name in options})
+        with resuming(fresh=given.fresh, other_kernels=given.other_kernels):
+            command(given, **options)
+
+    return asked
+
+
+def resumable(command: Command) -> Command:
+    """``--fresh`` and ``--other-kernels``, the same for every study; the command is :func:`handed` its options."""
+    return _with_resuming(handed(command))
+
+
+def _with_resuming(command: Command) -> Command:
+    anew = click.option("--fresh", is_flag=True, help="Make the cells of a run that is there anew.")
+    others = click.option(
+        "--other-kernels", is_flag=True, help="Go on with a run that another processor's kernels began."
+    )
+    return anew(others(command))
+
+
 def study(scenario: str | None, *, worlds: int = 1) -> Callable[[Command], Command]:
-    """Options of every study of worlds, its engine among them.
+    """Options of every study of worlds, its engine among them; the command is :func:`handed` them.
 
     Args:
         scenario: the default; None for a command that has an option of its own.
@@ -47,34 +132,12 @@ def study(scenario: str | None, *, worlds: int = 1) -> Callable[[Command], Comma
         if scenario is not None:
             named = "Name, or path of a TOML file."
             options.insert(0, click.option("--scenario", default=scenario, show_default=True, help=named))
-        command = resumable(with_engine(command))
+        command = _with_resuming(with_engine(handed(command)))
         for option in reversed(options):
             command = option(command)
         return command
 
     return add
-
-
-def overridden(worlds: int | None, seed: int | None, sets: tuple[str, ...]) -> tuple[str, ...]:
-    """``sets`` with the worlds and the seed that were asked for."""
-    extra = [f"run.worlds={worlds}"] * (worlds is not None) + [f"run.seed={seed}"] * (seed is not None)
-    return (*sets, *extra)
-
-
-def resolved(scenario: str, small: bool, worlds: int | None, seed: int | None, sets: tuple[str, ...]) -> Scenario:
-    """The scenario that the options name.
-
-    Raises:
-        ValueError: one line, for one that is unknown or not feasible.
-    """
-    from simulator.scenario import load
-
-    return load(scenario, small=small, sets=overridden(worlds, seed, sets))
-
-
-def workers(jobs: int | None) -> int:
-    """Worker processes: all cores if nobody says."""
-    return jobs or os.cpu_count() or 1
 
 
 def typed() -> str:
