@@ -32,7 +32,8 @@ def latency(asked: StudyOptions, arms: tuple[str, ...], ads: tuple[int, ...], ba
 
     names.check(*map(str, given.get("arms", ())))
     load(str(given.get("scenario", "quickstart")), small=asked.small)
-    from reports.studies.serving.study import SMALL, ServingConfig, run
+    from reports.studies.serving.settings import SMALL, ServingConfig
+    from reports.studies.serving.study import run
 
     config = validated(ServingConfig, {**(SMALL if asked.small else {}), **given}, "latency")
     root = asked.out or config.default_out()

@@ -51,7 +51,8 @@ from reports.studies.offline.probes import (
     tau,
 )
 from reports.studies.offline.replay import OnStep, Probe, replay_ranker, replay_retriever, steps
-from reports.studies.offline.results import Scored, assemble, lines
+from reports.studies.offline.results import assemble, lines
+from reports.studies.offline.scored import Scored
 from simulator.config import Section
 from simulator.datasets.log import RealLog
 from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.numbers.quantiles import quantile_ci
+from reports.studies.serving.bench import Bench, ask, bench_of, of_size, offers_of
 from reports.studies.serving.load import as_dict, interleaved, quantiles
-from reports.studies.serving.study import CLOCKS, FULL, Bench, ask, bench_of, of_size, offers_of
+from reports.studies.serving.settings import CLOCKS, FULL
 
 
 def growth(bench: Bench) -> list[dict[str, Any]]:

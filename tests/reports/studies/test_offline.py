@@ -11,7 +11,10 @@ import pytest
 
 from reports.pages.offline.page import render
 from reports.studies.offline import study as offline
-from reports.studies.offline.results import AVERAGES, compared, over_seeds, visible
+from reports.studies.offline.comparisons import compared
+from reports.studies.offline.measures import over_seeds
+from reports.studies.offline.results import AVERAGES
+from reports.studies.offline.slices import visible
 from reports.studies.offline.study import OfflineConfig, lines, models_of, run, settings
 from simulator.config import validated
 from simulator.experiment import Cell

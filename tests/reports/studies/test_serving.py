@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from reports.commands.latency import latency
 from reports.studies.serving.exponents import exponents
-from reports.studies.serving.study import CELLS, PAPER_QPS, ServingConfig, run
+from reports.studies.serving.settings import CELLS, ServingConfig
+from reports.studies.serving.study import PAPER_QPS, run
 from simulator.experiment import read_json
 from tests.reports.run_contract import check_run
 
