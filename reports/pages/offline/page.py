@@ -8,11 +8,13 @@ from typing import Any
 
 from reports.drawing import wording
 from reports.drawing.strokes import write_aside
-from reports.pages.offline import figures as offline_figures
-from reports.pages.offline import sections as offline_sections
+from reports.pages.offline import log, sweep, verdicts
+from reports.pages.offline.cells import period
+from reports.pages.offline.figures import draw_all
+from reports.pages.offline.looks import Record
+from reports.pages.offline.sections import build
 from reports.pages.shell import inlined, template
 
-Record = Mapping[str, Any]
 SCHEMAS = {"offline": 2, "sweep": 1}
 """Kind of results -> the schema that this page knows."""
 
@@ -46,7 +48,7 @@ def write_sweep_page(results: Record, out: Path) -> Path:
 def _write(of: Any, results: Record, out: Path) -> Path:
     _known(results)
     path = out / "index.html"
-    write_aside(path, of(results, offline_figures.draw_all(results, out)).encode())
+    write_aside(path, of(results, draw_all(results, out)).encode())
     return path
 
 
@@ -62,14 +64,14 @@ def render(results: Record, svgs: Mapping[str, str]) -> str:
 
     Args:
         results: the dict of results.json.
-        svgs: SVG text by figure name, as `offline_figures.draw_all` returns it.
+        svgs: SVG text by figure name, as `draw_all` returns it.
     """
-    built = offline_sections.build(results)
+    built = build(results)
     return template("offline.html").render(
         title=f"Offline replay of {results['data']['name']}",
         facts=facts(results),
-        lights=offline_sections.lights(results),
-        rule=offline_sections.rule(),
+        lights=verdicts.lights(results),
+        rule=verdicts.rule(),
         sections=built,
         figures=inlined(built, svgs),
         titled=True,
@@ -79,7 +81,7 @@ def render(results: Record, svgs: Mapping[str, str]) -> str:
 
 def render_sweep(results: Record, svgs: Mapping[str, str]) -> str:
     """The HTML of a sweep's page, the same text for the same input."""
-    built = [offline_sections.sweep(results), offline_sections.log(results["data"])]
+    built = [sweep.section(results), log.section(results["data"])]
     return template("offline.html").render(
         title=f"{str(results['dial']).replace('_', ' ').capitalize()} on {results['data']['name']}",
         facts=facts(results),
@@ -101,7 +103,7 @@ def facts(results: Record) -> list[str]:
         f"seed{'' if len(seeds) == 1 else 's'} {wording.numbers(seeds)}",
     ]
     if "label_wait" in results:
-        found.append(f"label wait {offline_figures.period(results['label_wait'])}")
+        found.append(f"label wait {period(results['label_wait'])}")
     if "sync" in results:
-        found.append(f"published every {offline_figures.period(results['sync'])}")
+        found.append(f"published every {period(results['sync'])}")
     return found

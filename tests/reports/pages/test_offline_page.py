@@ -8,7 +8,9 @@ import pytest
 
 from reports.numbers import published
 from reports.pages.offline import page as offline_page
-from reports.pages.offline import sections as offline_sections
+from reports.pages.offline import verdicts
+from reports.pages.offline.cells import level
+from reports.pages.offline.sections import build
 from tests.reports import sample_offline
 from tests.reports.pages.test_figures import hollowed
 from tests.reports.pages.test_page import outline, words
@@ -28,7 +30,7 @@ def page(results, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def sections(results) -> dict:
-    return {section.key: section for section in offline_sections.build(results)}
+    return {section.key: section for section in build(results)}
 
 
 def cells(section, title: str) -> list[list[str]]:
@@ -67,13 +69,13 @@ def test_the_verdicts_stand_first_with_word_reason_and_rule(page, results):
     assert text.index("Verdict per mechanism") < text.index("Scores on the test days")
     for found in results["verdicts"]:
         assert f"{found['mechanism'].upper()} :".replace("CS3 :", "CS3 as a whole :") in text
-        assert offline_sections.typeset(found["reason"]) in text
+        assert verdicts.typeset(found["reason"]) in text
     assert "rules out a gain of 0.001 AUC or more" in text
-    assert "``" not in offline_sections.rule()
+    assert "``" not in verdicts.rule()
 
 
 def test_a_mechanism_that_was_not_run_has_no_word():
-    calls = offline_sections.lights(sample_offline.least())
+    calls = verdicts.lights(sample_offline.least())
     assert [call["name"] for call in calls] == ["CAS", "CTS", "CMS", "CS3 as a whole"]
     assert {call["state"] for call in calls} == {"n/a"}
 
@@ -106,7 +108,7 @@ def test_the_two_kinds_of_interval_are_named(sections):
 
 @pytest.mark.parametrize(("value", "shown"), [(-0.00002, "0.0000"), (-0.5, "−0.5000"), (None, "n/a")])
 def test_a_score_that_rounds_to_zero_has_no_sign(value, shown):
-    assert offline_sections.level(value) == shown
+    assert level(value) == shown
 
 
 def test_empty_slices_are_named_and_have_no_column(sections):
