@@ -9,19 +9,22 @@ In reading order:
   a ``server`` (by a ``link``, ``packed``); ``published``: an arm's tables in them.
 - ``extras``: which mechanisms are on, and their state as a tower trainer takes it.
 - ``widened``: a stranger's input layer that also reads the averages; ``adapter``: the ways into a tower.
-- ``attach``: the plug-in door, for towers that know nothing of this. ``towers``: its training forward, as one module.
+- ``attach``: the plug-in door, for towers that know nothing of this; ``dry_run`` finds their layers.
+- ``pair``: what comes out: it learns, publishes, serves. ``towers``: its training forward, as one module; ``loss``.
 - ``distributed``: rows of all ranks in one order.
 """
 
 from cs3.adapter import OutputAdapter
-from cs3.attach import Batch, CosineLoss, CS3Pair, Step, attach
+from cs3.attach import attach
 from cs3.cas import CASLinear, wrap_linears
 from cs3.cms import CascadeVectors
 from cs3.cts import CrossVectors
 from cs3.distributed import gather_rows
 from cs3.embedded import EmbeddedStore, EmbeddedStores
 from cs3.extras import CS3Config, CS3Extras, merge
+from cs3.loss import CosineLoss
 from cs3.mapped import MappedStore, MappedStores
+from cs3.pair import Batch, CS3Pair, Step
 from cs3.server import ServerStore, ServerStores
 from cs3.store import VectorTable, ema_
 from cs3.stores import (

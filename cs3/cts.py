@@ -16,6 +16,21 @@ from torch.nn import functional
 
 from cs3.store import DAY, TwoTables, VectorTable
 
+FACETS_WIDTH = 128
+"""Width up to which facets are stored side by side."""
+
+
+def cts_vector(out: Tensor) -> Tensor:
+    """What CTS stores of a tower's output -> [B, width].
+
+    A vector is itself; facets [B, facets, p] are laid side by side up to a width of 128, else averaged.
+    """
+    if out.dim() == 2:
+        return out
+    if out.dim() != 3:
+        raise ValueError(f"tower output == {tuple(out.shape)}, must be [B, d] or [B, facets, p]")
+    return out.flatten(1) if out.shape[1] * out.shape[2] <= FACETS_WIDTH else out.mean(dim=1)
+
 
 def positives(labels: Tensor) -> Tensor:
     """Places of the positive rows among labels [n] -> int64 [m].

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from cs3 import Batch, CosineLoss, CS3Config, WidenedLinear, attach
-from cs3.attach import cts_vector, dry_run
 from cs3.cas import CASLinear
 
 USERS, ITEMS, HIDDEN = 12, 9, 3
@@ -158,21 +157,6 @@ def test_a_layer_can_be_named():
         ValueError, match=r"layer == 'heed', must be a plain nn.Linear of the tower; did you mean 'head'\?"
     ):
         make(Dictionary(), user_feats={"id": torch.tensor([0]), "dense": torch.randn(1, 5)}, user_layer="heed")
-
-
-def test_a_dry_run_leaves_no_trace():
-    tower = nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 4), nn.Dropout(0.5))
-    tower[2].eval()
-    feats, before = torch.randn(3, 5), copy.deepcopy(tower.state_dict())
-    state = torch.get_rng_state()
-    layer, executed, out = dry_run(tower, feats)
-    assert layer is tower[1]
-    assert executed == [layer]
-    assert out.shape == (3, 4)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(a, b) for a, b in zip(tower.state_dict().values(), before.values(), strict=True))
-    assert [m.training for m in tower] == [True, True, False]
-    assert not tower[1]._forward_pre_hooks
 
 
 @pytest.mark.parametrize(
@@ -363,14 +347,6 @@ def test_facets_are_stored_flat_and_read_at_their_own_width():
     assert pair.extras.cross.users.live.shape == (USERS, 4)
     run(pair, 0, 4)
     assert encoded(pair)[0].shape == (6, 2, 3)
-
-
-def test_cts_vector():
-    assert cts_vector(torch.zeros(2, 5)).shape == (2, 5)
-    assert torch.equal(cts_vector(torch.arange(12.0).reshape(2, 2, 3))[1], torch.arange(6.0, 12.0))
-    assert torch.equal(cts_vector(torch.ones(2, 3, 50)), torch.ones(2, 50))
-    with pytest.raises(ValueError, match=r"tower output == \(2,\)"):
-        cts_vector(torch.zeros(2))
 
 
 @pytest.mark.parametrize(("user", "injection"), [(BlackBox, "auto"), (lambda: mlp(5), "output")])
