@@ -67,7 +67,7 @@ class Bst(Dnn):
         super().__init__(catalog, fields, config, user_dense, ad_dense, attended=width)
         self.heads = config.heads
         self.length = catalog.history.items.shape[2]
-        self.item_fields = [list(catalog.ads.codes).index(name) for name in ("ad", "category")]
+        self.item_fields = fields.item_fields
         self.positions = nn.Parameter(torch.randn(self.length + 1, config.embedding) * 0.05)
         self.project = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)

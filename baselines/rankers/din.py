@@ -47,7 +47,7 @@ class Din(Dnn):
         self.behaviour = 2 * config.embedding
         super().__init__(catalog, fields, config, user_dense, ad_dense, attended=self.behaviour)
         self.length = catalog.history.items.shape[2]
-        self.item_fields = [list(catalog.ads.codes).index(name) for name in ("ad", "category")]
+        self.item_fields = fields.item_fields
         self.unit = nn.Linear(4 * self.behaviour, config.unit)
         self.activation = nn.PReLU()
         self.weigh = nn.Linear(config.unit, 1)

@@ -64,13 +64,16 @@ class Fields:
         self._context_offset = offset + np.concatenate([[0], np.cumsum(list(catalog.context.values()))[:-1]])
         self._context_offset = self._context_offset.astype(np.int64)
         offset += sum(catalog.context.values())
-        ads, offset = _stack(catalog.ads.codes, catalog.ads.sizes, offset)
+        # Where the table has no code of that name, the category is one more field.
+        named = {**catalog.ads.codes, "category": catalog.ads.codes.get("category", catalog.category)}
+        ads, offset = _stack(named, {"category": catalog.categories, **catalog.ads.sizes}, offset)
         self.rows = offset
         """Rows that the embedding table needs."""
         self._users, self._ads = users, ads
-        names = list(catalog.ads.codes)
+        self.item_fields = [list(named).index(name) for name in ("ad", "category")]
+        """Columns of an ad's codes that stand for it in the history: the ad, its category."""
         # The history reads the same rows as the ad side: what is learned of an ad is learned of a past engagement.
-        item_rows = ads[:, [names.index("ad"), names.index("category")]]
+        item_rows = ads[:, self.item_fields]
         self._item_rows = np.concatenate([item_rows, np.zeros((1, 2), dtype=np.int64)]).T.copy()
         self.user_fields = users.shape[1] + len(catalog.context)
         self.ad_fields = ads.shape[1]

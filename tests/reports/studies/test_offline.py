@@ -17,6 +17,7 @@ from reports.studies.offline.results import AVERAGES
 from reports.studies.offline.slices import visible
 from reports.studies.offline.study import OfflineConfig, lines, models_of, run, settings
 from simulator.config import validated
+from simulator.datasets import READERS
 from simulator.experiment import Cell
 from tests.data.make_kuairand_tiny import EXPECTED, FOLDER
 from tests.reports.run_contract import check_run
@@ -267,6 +268,27 @@ def test_the_real_arms_replay_the_tiny_log(tmp_path: Path) -> None:
     assert set(results["noise"]["scales"]["relative"]) == {"dssm", "dssm+cs3"}
     assert rows(results)["dssm"]["gap"] is None
     assert {found["mechanism"] for found in results["verdicts"]} == {"cs3"}
+
+
+@pytest.mark.parametrize("reader", sorted(READERS))
+def test_every_shipped_reader_is_replayed_through_a_tower_and_its_ranker(reader: str, tmp_path: Path) -> None:
+    """The ads' features have other names in every log; only the catalogue's own columns may be counted on."""
+    small = {"embedding": 4, "hidden": (8, 64), "batch": 128}
+    results = run(
+        config(
+            data=reader,
+            path=str(FOLDER.parent / f"{reader}-tiny"),
+            arms=("dssm", "dssm@din", "dssm@bst"),
+            seeds=(1,),
+            sync=12 * 3600,
+            tuned=False,
+            panel=10,
+            retriever={"embedding": 4, "hidden": (8,), "batch": 128, "negatives": 8},
+            ranker=small,
+        ),
+        tmp_path / "run",
+    )
+    assert all(row["auc"]["mean"] is not None for row in results["rows"])
 
 
 def test_no_bar_where_stderr_is_no_terminal(results: dict, out: Path, tmp_path: Path, capfd) -> None:
