@@ -81,7 +81,7 @@ def measured(name: str, values: Mapping[str, float], days: int, seeds: Sequence[
     found = []
     for seed in seeds:
         world = build(s.world, seed, max(days + 1, s.all_days))
-        log, _ = served(s, world, seed, days)
+        log, _ = served(s, world, days)
         found.append(world_facts(log, world))
     facts = {target: float(np.mean([f[target] for f in found])) for target in targets()}
     return Fit(values=dict(values), misfit=misfit(facts), facts=facts)

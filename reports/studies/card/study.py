@@ -25,11 +25,10 @@ from reports.studies.card.real_facts import (
     recomputed,
     time_facts,
 )
+from reports.studies.market.stage import burnt_in
 from simulator.current_truth import CurrentTruth
-from simulator.marketplace import Marketplace
 from simulator.ranking import OracleRanker
 from simulator.records import Impressions, concatenate
-from simulator.retrieval import PopularityRetriever
 from simulator.scenario import Scenario
 from simulator.world import World, build
 
@@ -90,7 +89,7 @@ def card(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> 
 def survey(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> dict[str, Any]:
     """The card with its curves, as plain values: scenario, seed, days, impressions, facts, curves, logs."""
     world = build(scenario.world, seed, max(days + 1, scenario.all_days))
-    log, bound = served(scenario, world, seed, days)
+    log, bound = served(scenario, world, days)
     found = world_facts(log, world) | {"bound_spend": bound}
     fresh, real_curves, there = recomputed(data)
     real = dict(PUBLISHED) | fresh
@@ -122,14 +121,10 @@ def _line(fact: Fact, value: float, real: Mapping[str, float], there: tuple[str,
     }
 
 
-def served(scenario: Scenario, world: World, seed: int, days: int) -> tuple[Impressions, float]:
+def served(scenario: Scenario, world: World, days: int) -> tuple[Impressions, float]:
     """The log of the first ``days``, and the share of its money on budget-bound ads."""
-    logger = PopularityRetriever(
-        world.catalog, seed, temperature=scenario.logging.temperature, pool=scenario.logging.pool
-    )
     truth = CurrentTruth(world, scenario.market.feedback)
-    market = Marketplace(world, scenario.market, logger, OracleRanker(truth.pairs), truth=truth)
-    found = [market.run_day(day) for day in range(days)]
+    found = burnt_in(scenario, world, OracleRanker(truth.pairs), truth=truth, days=days)
     spend = sum(d.log.paid.sum() for d in found)
     return concatenate([d.log for d in found]), float(sum(d.bound_spend for d in found) / spend) if spend else 0.0
 

@@ -6,10 +6,8 @@ that same world with the same luck, 5 the estimate of each, by day and by the sh
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +17,16 @@ from reports.numbers.lifts import Lift, ratio_lift, two_sided_lift, winsorised
 from reports.numbers.looks import LOOKS
 from reports.numbers.rounding import Floats
 from reports.numbers.split import srm
-from reports.studies.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
 from reports.studies.machine.workers import Progress, one_thread
-from reports.studies.market.cells import backfill
 from reports.studies.market.learned import learned
 from reports.studies.market.slates import COLUMNS, differing
-from simulator.blame import blamed
-from simulator.current_truth import CurrentTruth
+from reports.studies.market.stage import Stage
 from simulator.designs import BY_USER, Assignment, DesignConfig
 from simulator.experiment import Cell, RunDirectory, write_json
 from simulator.keyed_random import uniforms
-from simulator.marketplace import Day, learn_from_log
-from simulator.ranking import OracleRanker
 from simulator.records import DAY, Impressions, Requests, concatenate, take
-from simulator.retrieval import OracleRetriever, PopularityRetriever
 from simulator.scenario import Scenario
-from simulator.shared_market import MarketArm, SharedMarket
-from simulator.traffic import day_requests
 from simulator.training_rows import Training
-from simulator.world import PLACEMENTS, World, build
 
 USER_SHARES = (0.25, 0.5, 1.0)
 """Shares of the users from whom an estimate is also made alone: what a smaller test would have seen."""
@@ -100,7 +89,7 @@ def compute(task: LabTask, cells: int) -> str:
 
 def facts_of_world(task: LabTask, on_tick: Callable[[int], None] | None = None) -> dict[str, Any]:
     """Truth and estimates of one world."""
-    stage = Stage(task.scenario, task.cell.world, task.true_ranker, on_tick)
+    stage = Stage.lived(task.scenario, task.cell.world, true_ranker=task.true_ranker, on_tick=on_tick)
     twins = [stage.run([arm], DesignConfig(), "own", on_tick)[1] for arm in (task.control, task.treatment)]
     money = [np.array([day.log.paid.sum() for day in days]) for days in twins]
     logs = [concatenate([day.log for day in days]) for days in twins]
@@ -225,118 +214,3 @@ def estimate(
 
 def _plain(lift: Lift) -> dict[str, float]:
     return {key: float(value) for key, value in lift._asdict().items()}
-
-
-class Stage:
-    """A world after its burn-in; hands out fresh arms that have learned from it.
-
-    Args:
-        scenario: the resolved configuration.
-        seed: the world's.
-        true_ranker: rank by the truth.
-        on_tick: told of every tick of the burn-in.
-        settings: hyper-parameters of the arms' towers by spelling, where they are not the defaults.
-    """
-
-    def __init__(
-        self,
-        scenario: Scenario,
-        seed: int,
-        true_ranker: bool,
-        on_tick: Callable[[int], None] | None = None,
-        settings: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> None:
-        self._settings = settings or {}
-        self.scenario = scenario
-        self.world: World = build(scenario.world, seed, scenario.all_days)
-        self.since = scenario.run.burn_in * DAY
-        self._true_ranker = true_ranker
-        self._learned: dict[str, tuple[Any, Any]] = {}
-        logging = scenario.logging
-        retriever = PopularityRetriever(self.world.catalog, seed, temperature=logging.temperature, pool=logging.pool)
-        truth = CurrentTruth(self.world, scenario.market.feedback)
-        ranker = self._ranker(parse("popularity"), truth)
-        arm = MarketArm(retriever=retriever, ranker=ranker)
-        market = SharedMarket(self.world, scenario.market, [arm], DesignConfig(), truth=truth)
-        self.log = concatenate([market.run_day(day, on_tick).log for day in range(scenario.run.burn_in)])
-        self._logged_by = None if true_ranker else copy.deepcopy(ranker.snapshot())
-
-    def run(
-        self, arms: Sequence[str], design: DesignConfig, training: Training, on_tick: Callable[[int], None] | None
-    ) -> tuple[SharedMarket, list[Day]]:
-        """Fresh arms live through the test's days in one market."""
-        market = self.market(arms, design, training)
-        burn, run = self.scenario.run.burn_in, self.scenario.run
-        return market, [market.run_day(day, on_tick) for day in range(burn, burn + run.days)]
-
-    def market(self, arms: Sequence[str], design: DesignConfig, training: Training = "own") -> SharedMarket:
-        """A market at the test's first day, with fresh arms that have learned from the burn-in."""
-        truth = CurrentTruth(self.world, self.scenario.market.feedback)
-        return SharedMarket(
-            self.world,
-            self.scenario.market,
-            [self._arm(spelling, truth) for spelling in arms],
-            design,
-            training=training,
-            since=self.since,
-            truth=truth,
-            waiting=self.log[self.log.ready_at > self.since],
-            shown=self.log,
-        )
-
-    @cached_property
-    def requests(self) -> Requests:
-        """All requests of the test's days, in event order."""
-        burn = self.scenario.run.burn_in
-        return self._requests(range(burn, burn + self.scenario.run.days))
-
-    @cached_property
-    def before(self) -> tuple[Any, Any]:
-        """Every user's revenue and requests [U] of the burn-in."""
-        U = self.world.catalog.users.rows
-        asked = self._requests(range(self.scenario.run.burn_in)).user
-        return np.bincount(self.log.user, self.log.paid, U), np.bincount(asked, minlength=U).astype(np.float64)
-
-    def _requests(self, days: Sequence[int]) -> Requests:
-        truth, traffic = self.world.truth, self.scenario.traffic
-        return concatenate(
-            [day_requests(traffic, self.world.seed, day, truth.activity, truth.arrival, PLACEMENTS) for day in days]
-        )
-
-    def _arm(self, spelling: str, truth: CurrentTruth) -> MarketArm:
-        """An arm that has lived through the burn-in's log; learned once, then restored where the parts can be."""
-        parts = parse(spelling)
-        catalog, seed = self.world.catalog, self.world.seed
-        with blamed(f"arm '{spelling}' at time 0: its factory"):
-            ranker = self._ranker(parts, truth)
-            retriever: Any = (
-                OracleRetriever(truth.everything)
-                if parts.backbone == ORACLE
-                else make_retriever(
-                    parts, catalog, seed, self._settings.get(spelling, {}), {}, oldest_row=self.scenario.oldest_row
-                )
-            )
-        if spelling in self._learned:
-            for part, state in zip((retriever, ranker), self._learned[spelling], strict=True):
-                if state is not None:
-                    part.restore(copy.deepcopy(state))
-            return MarketArm(retriever=retriever, ranker=ranker)
-        log = self.log
-        if not self._true_ranker:
-            if parts.ranker == DEFAULT_RANKER:
-                ranker.restore(copy.deepcopy(self._logged_by))
-            else:
-                log = backfill(log, ranker, self.scenario)
-        for day in range(self.scenario.run.burn_in):
-            learn_from_log(log, retriever, self.scenario.cascade, day)
-        own = None if self._true_ranker else ranker
-        if all(part is None or hasattr(part, "snapshot") for part in (retriever, own)):
-            self._learned[spelling] = tuple(  # type: ignore[assignment]
-                None if part is None else copy.deepcopy(part.snapshot()) for part in (retriever, own)
-            )
-        return MarketArm(retriever=retriever, ranker=ranker)
-
-    def _ranker(self, parts: Spelling, truth: CurrentTruth) -> Any:
-        if self._true_ranker:
-            return OracleRanker(truth.pairs)
-        return make_ranker(parts, self.world.catalog, self.world.seed, {}, oldest_row=self.scenario.oldest_row)

@@ -1,8 +1,6 @@
 """What one worker computes: the burn-in of a world, or one arm's market in it. One thread each; results on disk.
 
-A burn-in is one log made by the logging cascade (popularity with exploration, and a ranker), none of the compared
-arms. Every arm's retriever learns from it in event order; every arm takes over the logging ranker as it stands at the
-seam; then each serves, logs and learns on its own.
+What passes from the one to the other (the burn-in's log, the state of the logging ranker) is what ``stage`` needs.
 """
 
 from __future__ import annotations
@@ -17,23 +15,22 @@ import numpy as np
 
 from reports.numbers.calibration import logloss, pcoc, reliability
 from reports.numbers.discrimination import auc
-from reports.studies.arms import DEFAULT_RANKER, ORACLE, Spelling, make_ranker, make_retriever, parse
+from reports.studies.arms import Spelling, parse
 from reports.studies.machine.states import load_array, load_state, packed, save_array, save_state
 from reports.studies.machine.workers import Progress, one_thread
 from reports.studies.market.ceilings import knowledge
 from reports.studies.market.evaluation import PanelRow, evaluate, orders, read_panel, references, sample
 from reports.studies.market.learned import learned, staleness
 from reports.studies.market.segments import KEPT, active, by_segment, exposure, membership
+from reports.studies.market.stage import Stage, burnt_in, logging_ranker
 from simulator.blame import blamed
-from simulator.current_truth import CurrentTruth
 from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, write_json
 from simulator.feasible import check_worlds
-from simulator.guard import GuardedRanker, GuardedRetriever
 from simulator.keyed_random import subseed
 from simulator.log import read_parquet, write_parquet
-from simulator.marketplace import Day, Marketplace, learn_from_log, publishes
+from simulator.marketplace import Day, learn_from_log
 from simulator.plugins import Ranker, Retriever
-from simulator.records import DAY, PAD, Impressions, Ledger, Requests, concatenate
+from simulator.records import DAY, PAD, Impressions, Ledger, concatenate
 from simulator.retrieval import OracleRetriever, PopularityRetriever, RandomRetriever
 from simulator.scenario import Scenario
 from simulator.world import World, build
@@ -100,13 +97,11 @@ def compute(task: Task, cells: int) -> str:
 def _burn_in(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
     s, seed = task.scenario, task.cell.world
     world = build(s.world, seed, s.all_days)
-    logger = PopularityRetriever(world.catalog, seed, temperature=s.logging.temperature, pool=s.logging.pool)
-    ranker = make_ranker(parse("popularity"), world.catalog, seed, {}, oldest_row=s.oldest_row)
-    market = Marketplace(world, s.market, logger, ranker)
-    days = [market.run_day(day, on_tick) for day in range(s.run.burn_in)]
+    ranker = logging_ranker(s, world)
+    days = burnt_in(s, world, ranker, on_tick)
     log = concatenate([d.log for d in days])
     # The evaluation ranker learns from the same log from another start, teaches nobody, and is frozen at the seam.
-    evaluator = make_ranker(parse("popularity"), world.catalog, subseed(seed, "evaluator"), {}, oldest_row=s.oldest_row)
+    evaluator = logging_ranker(s, world, subseed(seed, "evaluator"))
     for day in range(s.run.burn_in):
         learn_from_log(log, evaluator, s.cascade, day, on_tick)
     with run.keeping(task.cell) as work:
@@ -156,11 +151,10 @@ def burn_in_log(run: RunDirectory, world: int) -> Impressions:
     return replace(log, label=log.label.copy(), hidden=load_array(work / "hidden.npy", work, rows=len(log)))
 
 
-def _load_burn_in(run: RunDirectory, world: int) -> tuple[Impressions, Any, Any]:
-    """The burn-in's log with its hidden vectors, the ranker's and the evaluation ranker's state."""
+def _kept(run: RunDirectory, world: int, model: str) -> Any:
+    """State at the seam of the ``ranker`` or of the ``evaluator``."""
     work = run.work(Cell(world=world, name=BURN_IN))
-    ranker, evaluator = (load_state(work / f"{n}.{STATE}", work) for n in ("ranker", "evaluator"))
-    return burn_in_log(run, world), ranker, evaluator
+    return load_state(work / f"{model}.{STATE}", work)
 
 
 def _same_twice(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
@@ -213,16 +207,12 @@ def _sells(s: Scenario) -> bool:
 def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
     s, seed = task.scenario, task.cell.world
     spelling = parse(task.cell.name)
-    world = build(s.world, seed, s.all_days)
-    log, ranker_state, evaluator_state = _load_burn_in(run, seed)
-    market, burn_log = _opened(task, spelling, world, log, ranker_state)
-    retriever, ranker = market.retriever, market.ranker
+    market, burn_log = _stage(task, run).opened(task.cell.name)
+    world, retriever, ranker = market.world, market.retriever, market.ranker
     evaluator = None
     if task.full:
-        frozen = make_ranker(
-            parse("popularity"), world.catalog, subseed(seed, "evaluator"), {}, oldest_row=s.oldest_row
-        )
-        frozen.restore(evaluator_state)  # type: ignore[attr-defined]
+        frozen = logging_ranker(s, world, subseed(seed, "evaluator"))
+        frozen.restore(_kept(run, seed, "evaluator"))
         evaluator = orders(s, world, frozen)
     panel: list[PanelRow] = []
     tau: list[float] = []
@@ -265,23 +255,11 @@ def _arm(task: Task, run: RunDirectory, on_tick: Callable[[int], None]) -> None:
         write_json(out / "cell.json", facts)
 
 
-def _opened(
-    task: Task, spelling: Spelling, world: World, burn_log: Impressions, ranker_state: Any
-) -> tuple[Marketplace, Impressions]:
-    """The arm's market as it stands at the seam, and the burn-in's log as its ranker would have written it."""
-    s, seed, name = task.scenario, task.cell.world, f"arm '{spelling.name}'"
-    with blamed(f"{name} at time 0: its ranker's factory"):
-        made = make_ranker(spelling, world.catalog, seed, {}, oldest_row=s.oldest_row)
-        ranker = GuardedRanker(f"{name}, ranker", made)
-    if spelling.ranker == DEFAULT_RANKER:
-        ranker.restore(ranker_state)
-    else:
-        burn_log = backfill(burn_log, ranker, s)
-    truth = CurrentTruth(world, s.market.feedback)
-    with blamed(f"{name} at time 0: its factory"):
-        retriever = GuardedRetriever(f"{name}, retriever", _retriever(task, spelling, world, truth))
-    waiting = burn_log[burn_log.ready_at > s.run.burn_in * DAY]
-    return Marketplace(world, s.market, retriever, ranker, truth=truth, waiting=waiting, shown=burn_log), burn_log
+def _stage(task: Task, run: RunDirectory) -> Stage:
+    """The world at the seam, as its burn-in's cell left it."""
+    s, seed = task.scenario, task.cell.world
+    world, log = build(s.world, seed, s.all_days), burn_in_log(run, seed)
+    return Stage(s, world, log, lambda: _kept(run, seed, "ranker"), {task.cell.name: task.settings})
 
 
 def _account(
@@ -305,40 +283,6 @@ def _account(
         "staleness": staleness(burn_log, log, s.cascade),
         "learned": learned(burn_log, log, s.cascade, since, until),
     }
-
-
-def backfill(log: Impressions, ranker: Ranker, s: Scenario) -> Impressions:
-    """The burn-in's log with pctr and hidden vectors of another ranker, each from before it learned from the row."""
-    pctr = np.zeros(len(log), dtype=np.float32)
-    hidden: list[Any] = []
-    requests = Requests(
-        id=log.request, user=log.user, time=log.time, context=log.context, arm=np.zeros(len(log), dtype=np.int8)
-    )
-    # The market's ticks: a day's last one is cut short if need be.
-    starts = np.concatenate([np.arange(day * DAY, (day + 1) * DAY, s.cascade.tick) for day in range(s.run.burn_in)])
-    ends = np.minimum(starts + s.cascade.tick, (starts // DAY + 1) * DAY)
-    served = np.searchsorted(log.time, np.concatenate([[0], ends]))
-    ready = np.searchsorted(log.ready_at, np.concatenate([[-1], ends]), side="right")
-    for i, end in enumerate(ends):
-        a, b = int(served[i]), int(served[i + 1])
-        if b > a:
-            part = Requests(**{k: getattr(requests, k)[a:b] for k in ("id", "user", "time", "context", "arm")})
-            ranked = ranker.rank(part, log.ad[a:b, None])
-            pctr[a:b] = ranked.pctr[:, 0]
-            hidden.append(ranked.hidden[:, 0].astype(np.float16))
-        if ready[i + 1] > ready[i]:
-            ranker.update(log[int(ready[i]) : int(ready[i + 1])])
-        if publishes(s.cascade, int(starts[i]), int(end)):
-            ranker.sync(int(end))
-    return replace(log, pctr=pctr, hidden=np.concatenate(hidden) if hidden else log.hidden)
-
-
-def _retriever(task: Task, spelling: Spelling, world: World, truth: CurrentTruth) -> Retriever:
-    if spelling.backbone == ORACLE:
-        return OracleRetriever(truth.everything)
-    return make_retriever(
-        spelling, world.catalog, task.cell.world, task.settings, {}, oldest_row=task.scenario.oldest_row
-    )
 
 
 def _cost(retriever: Any) -> dict[str, int] | None:
@@ -386,4 +330,4 @@ def _references(
     return references(s, world, ranker, known)
 
 
-__all__ = ["PAD", "Task", "backfill", "compute", "ticks"]
+__all__ = ["PAD", "Task", "compute", "ticks"]

@@ -21,10 +21,9 @@ from scipy.special import expit
 from reports.runs.kinds.registry import kinds
 from reports.runs.load import load_run, manifest_of
 from reports.studies.arms import parse
-from reports.studies.lab.live import Stage
 from reports.studies.machine.workers import one_thread
+from reports.studies.market.stage import Stage
 from simulator.config import validated
-from simulator.designs import DesignConfig
 from simulator.experiment import Cell
 from simulator.files import DamagedError
 from simulator.log import read_parquet
@@ -85,7 +84,7 @@ def why(
             held.enter_context(registered_only(f"{root / 'manifest.json'} names it; --allow-code allows it"))
         scenario, seed, day, chosen, settings = _asked(root, request, world, arms)
         with one_thread():
-            stage = Stage(scenario, seed, true_ranker=False, settings=settings)
+            stage = Stage.lived(scenario, seed, settings=settings)
             shown = {arm: _of_arm(stage, arm, request, day, root) for arm in chosen}
     one = next(iter(shown.values()))["request"]
     return {"world": seed, "request": one, "arms": {arm: found["stages"] for arm, found in shown.items()}}
@@ -129,7 +128,7 @@ def _arms(identity: Mapping[str, Any], arms: Sequence[str] | None, root: Path) -
 
 
 def _of_arm(stage: Stage, arm: str, request: int, day: int, root: Path) -> dict[str, Any]:
-    market = stage.market([arm], DesignConfig())
+    market = stage.alone(arm)
     for earlier in range(stage.scenario.run.burn_in, day):
         market.run_day(earlier)
     seen = watched(market, day, request)

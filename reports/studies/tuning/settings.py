@@ -16,12 +16,12 @@ import click
 import numpy as np
 
 from reports.drawing.tables import line, table
-from reports.studies.arms import make_ranker, make_retriever, parse
+from reports.studies.arms import make_retriever, parse
 from reports.studies.market.evaluation import read_panel, sample
+from reports.studies.market.stage import burnt_in, logging_ranker
 from simulator.config import overrides
-from simulator.marketplace import Marketplace, learn_from_log
+from simulator.marketplace import learn_from_log
 from simulator.records import Impressions, concatenate
-from simulator.retrieval import PopularityRetriever
 from simulator.scenario import Scenario, load
 from simulator.world import World, build
 
@@ -31,16 +31,7 @@ NIGHTS = 3
 
 def burn_in_log(scenario: Scenario, world: World) -> Impressions:
     """The log that the logging cascade leaves, hidden vectors included."""
-    logger = PopularityRetriever(
-        world.catalog, world.seed, temperature=scenario.logging.temperature, pool=scenario.logging.pool
-    )
-    market = Marketplace(
-        world,
-        scenario.market,
-        logger,
-        make_ranker(parse("popularity"), world.catalog, world.seed, {}, oldest_row=scenario.oldest_row),
-    )
-    return concatenate([market.run_day(day).log for day in range(scenario.run.burn_in)])
+    return concatenate([day.log for day in burnt_in(scenario, world, logging_ranker(scenario, world))])
 
 
 def recall_by_night(

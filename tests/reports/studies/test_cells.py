@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from reports.studies.arms import make_ranker, make_retriever, parse
-from reports.studies.market.cells import BURN_IN, Task, backfill, compute, tiny_copy
+from reports.studies.market.cells import BURN_IN, Task, compute, tiny_copy
 from reports.studies.market.learned import publications, staleness
+from reports.studies.market.stage import backfill
 from simulator.current_truth import CurrentTruth
 from simulator.experiment import Cell, RunDirectory, read_json
 from simulator.feasible import check_worlds

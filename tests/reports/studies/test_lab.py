@@ -11,8 +11,9 @@ import pytest
 
 from reports.pages.lab.page import write_page
 from reports.studies.lab import study as lab
-from reports.studies.lab.live import Live, Stage, estimate
+from reports.studies.lab.live import Live, estimate
 from reports.studies.lab.study import Plan, run_lab, tasks_of
+from reports.studies.market.stage import Stage
 from simulator.current_truth import CurrentTruth
 from simulator.designs import LIVE, DesignConfig
 from simulator.experiment import read_json
@@ -47,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stage() -> Stage:
-    return Stage(scenario(), 501, true_ranker=True)
+    return Stage.lived(scenario(), 501, true_ranker=True)
 
 
 def test_it_is_read_back(finished: Path) -> None:
@@ -77,7 +78,7 @@ def test_every_design_beside_the_truth(finished: Path) -> None:
 
 def test_the_truth_is_that_of_plain_markets(finished: Path) -> None:
     s = scenario("world.budget_clicks=2.0")
-    stage = Stage(s, 501, true_ranker=True)
+    stage = Stage.lived(s, 501, true_ranker=True)
     for arm, temperature in (("control", 0.5), ("treatment", 0.0)):
         retriever = PopularityRetriever(stage.world.catalog, 501, temperature=temperature)
         learn_from_log(stage.log, retriever, s.cascade, 0)
