@@ -21,14 +21,20 @@ from simulator.blame import ContractError, blamed
 from simulator.datasets import READERS, reader
 from simulator.datasets.delimited import Malformed
 from simulator.datasets.log import RealLog, Report, calendar_dates, calendar_days
-from simulator.records import DAY, PAD, Catalog, Flags, History, Impressions, Ints, Table
+from simulator.footprint import fits
+from simulator.records import DAY, MOST_SLOTS, PAD, Catalog, Flags, History, Impressions, Ints, Table
 
 YEAR = 365 * DAY
 LONGEST = 40 * YEAR
 """Seconds beyond which a log's length, or a label's wait, can only be a mistake: no log of clicks is older."""
 LATEST = 1 << 32
 """Seconds: no clock of a log shows more, were it to count from 1970."""
-UNITS = ((10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds"))
+UNITS = ((1 / 3600, "hours"), (1 / 60, "minutes"), (1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds"))
+"""Of a second, how many there are; and the unit."""
+ROW_BYTES = 64
+"""That a code costs at the least: rows of a retriever's and a ranker's table, while these are made."""
+MOST_DENSE = 1e4
+"""Roughly standardised features stay far below; models square them, and log what follows in half precision."""
 FEW = 0.1
 """Share of the rows up to which those beyond a long gap are taken for a mistake."""
 COLUMNS = {
@@ -166,6 +172,20 @@ def _whole(found: Any, what: str, least: int) -> int:
     return int(found)
 
 
+def _vocabulary(found: Any, what: str) -> int:
+    """A number of codes, for each of which models can hold a row."""
+    size = _whole(found, what, 1)
+    fits(ROW_BYTES * size, f"{what} == {size}")
+    return size
+
+
+def _bounded(found: Any, what: str, shape: tuple[int | None, ...]) -> Array:
+    """Real features of a size that models can take."""
+    values = _array(found, what, "float32", shape)
+    _refuse(np.abs(values) > MOST_DENSE, values, what, f"must be within {MOST_DENSE:g} of 0: standardise the column")
+    return values
+
+
 def _rate(found: Any, what: str) -> float:
     if not isinstance(found, float | np.floating | int) or not 0 <= found <= 1:
         raise ValueError(f"{what} == {found!r}, must be a rate from 0 to 1")
@@ -177,7 +197,9 @@ def _rate(found: Any, what: str) -> float:
 
 def _catalog(catalog: Catalog) -> Catalog:
     users, ads = (_table(getattr(catalog, f"{key}s"), key) for key in ("user", "ad"))
-    categories, segments = (_whole(getattr(catalog, name), f"catalog.{name}", 1) for name in ("categories", "segments"))
+    categories, segments = (
+        _vocabulary(getattr(catalog, name), f"catalog.{name}") for name in ("categories", "segments")
+    )
     context = _mapping(catalog.context, "catalog.context")
     rate = _rate(catalog.base_ctr, "catalog.base_ctr")
     if not 0 < rate < 1:
@@ -186,12 +208,12 @@ def _catalog(catalog: Catalog) -> Catalog:
         catalog,
         users=users,
         ads=ads,
-        context={name: _whole(size, f"catalog.context['{name}']", 1) for name, size in context.items()},
+        context={name: _vocabulary(size, f"catalog.context['{name}']") for name, size in context.items()},
         category=_codes(catalog.category, "catalog.category", (ads.rows,), categories),
         categories=categories,
         segment=_codes(catalog.segment, "catalog.segment", (users.rows,), segments),
         segments=segments,
-        price=_array(catalog.price, "catalog.price", "float32", (ads.rows,)),
+        price=_bounded(catalog.price, "catalog.price", (ads.rows,)),
         history=_history(_noun(catalog.history, History, "catalog.history"), users.rows, ads.rows),
         base_ctr=rate,
     )
@@ -201,13 +223,13 @@ def _table(table: object, key: str) -> Table:
     """The features of the users or of the ads, whose ids are ``codes[key]``."""
     name = f"catalog.{key}s"
     found = _noun(table, Table, name)
-    dense = _array(found.dense, f"{name}.dense", "float32", (None, None))
+    dense = _bounded(found.dense, f"{name}.dense", (None, None))
     if dense.shape[0] < 2:
         raise ValueError(f"{name} has {dense.shape[0]} rows, must have at least 2: nothing is told apart in one")
     codes, sizes = (_mapping(getattr(found, part), f"{name}.{part}") for part in ("codes", "sizes"))
     if set(codes) != set(sizes) or key not in codes:
         raise ValueError(f"{name}.sizes has {sorted(sizes)}, must have '{key}' and the names of codes, {sorted(codes)}")
-    told = {field: _whole(size, f"{name}.sizes['{field}']", 1) for field, size in sizes.items()}
+    told = {field: _vocabulary(size, f"{name}.sizes['{field}']") for field, size in sizes.items()}
     kept = {f: _codes(one, f"{name}.codes['{f}']", (dense.shape[0],), told[f]) for f, one in codes.items()}
     _refuse(kept[key] != np.arange(dense.shape[0]), kept[key], f"{name}.codes['{key}']", "must be 0, 1, 2, ...: the id")
     return replace(found, codes=kept, sizes=told, dense=dense)  # type: ignore[no-any-return]
@@ -250,6 +272,7 @@ def _impressions(rows: Impressions, catalog: Catalog) -> Impressions:
         _codes(kept["context"][:, column], f"impressions.context of '{name}'", (n,), size)
     for name in ("slot", "bid", "price", "paid", "pctr"):
         _refuse(kept[name] < 0, kept[name], f"impressions.{name}", "must not be negative")
+    _refuse(kept["slot"] >= MOST_SLOTS, kept["slot"], "impressions.slot", f"must be 0 to {MOST_SLOTS - 1}")
     _refuse(kept["pctr"] > 1, kept["pctr"], "impressions.pctr", "must be at most 1, or NaN")
     return Impressions(**kept)
 
@@ -278,12 +301,21 @@ def _check_span(time: Ints, date: Array) -> None:
 
 
 def _unit(time: Ints, date: Array) -> str:
-    """A guess at the unit of a clock that is not in seconds: as long as the dates say, else the first believable."""
+    """A guess at the unit of a clock that is not in seconds: as long as the dates say, else one that began in 1970."""
+    span, last = int(time[-1] - time[0]), int(time[-1])
     day = calendar_days(date)
-    span, last, days = int(time[-1]) - int(time[0]), int(time[-1]), int(day.max() - day.min())
-    close = [name for scale, name in UNITS if abs(span / scale / DAY - days) <= 2]
-    close += [name for scale, name in UNITS if span // scale <= LONGEST and last // scale < LATEST and last > LONGEST]
+    if (calendar_dates(np.maximum(day, 0)) == date).all():
+        days = int(day.max() - day.min())
+        close = [name for scale, name in UNITS if abs(span / scale / DAY - days) <= 2]
+    else:
+        close = _of_the_dates(date)
+    close += [name for scale, name in UNITS[2:] if YEAR * 20 < last / scale < LATEST and span / scale <= LONGEST]
     return f" (in {close[0]}?)" if close else ""
+
+
+def _of_the_dates(date: Array) -> list[str]:
+    """Units of a clock from which dates of a year far beyond ours were made."""
+    return [name for scale, name in UNITS[2:] if 22_000_000 < date.max() < 10_000_000 * scale]
 
 
 def _long(seconds: int) -> str:
@@ -294,7 +326,7 @@ def _check_dates(time: Ints, date: Array) -> None:
     """Dates of the calendar, which go along with the times; a log's own day may begin at another hour."""
     day = calendar_days(date)
     wrong = (day < 0) | (calendar_dates(np.maximum(day, 0)) != date)
-    far = [name for scale, name in UNITS if 22_000_000 < date.max() < 10_000_000 * scale]
+    far = _of_the_dates(date)
     hint = f" (time in {far[0]}?)" if far else ""
     _refuse(wrong, date, "date", f"must be a day as YYYYMMDD, from 19700101 to 21991231{hint}")
     ahead = day - time // DAY
@@ -303,7 +335,7 @@ def _check_dates(time: Ints, date: Array) -> None:
         at, days, wide = int(np.argmax(apart)), int(day.max() - day.min()), int(time[-1] - time[0])
         raise ValueError(
             f"date[{at}] == {date[at]} at time {time[at]}, must go along with the time: the dates span {days} days,"
-            f" the times {_long(wide)}{_unit(time, date) if wide > 2 * DAY * days else ''}"
+            f" the times {_long(wide)}{_unit(time, date) if not days / 2 <= wide / DAY <= 2 * days else ''}"
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.guard import LARGEST_HALF
 from simulator.plugins import Ranker, Retriever
 from simulator.records import Floats, Impressions, Requests
 
@@ -116,7 +117,7 @@ def replay_ranker(
         ranked = ranker.rank(requests_of(log[show]), log.ad[show, None])
         if hidden.shape[1] != ranked.hidden.shape[2]:
             hidden = np.zeros((len(log), ranked.hidden.shape[2]), dtype=np.float16)
-        pctr[show], hidden[show] = ranked.pctr[:, 0], ranked.hidden[:, 0]
+        pctr[show], hidden[show] = ranked.pctr[:, 0], np.clip(ranked.hidden[:, 0], -LARGEST_HALF, LARGEST_HALF)
         _check_numbers(pctr[show], "pctr", show)
         if on_step is not None:
             on_step(show.stop - show.start)

@@ -54,6 +54,20 @@ FAULTS = {
     "dense nan": (at(LOG, "catalog.users.dense", (4, 1), np.nan), r"users.dense\[4, 1\] == nan, must be finite"),
     "dense inf": (at(LOG, "catalog.ads.dense", (0, 0), np.inf), r"ads.dense\[0, 0\] == inf, must be finite"),
     "dense too large": (at(LOG, "catalog.ads.dense", (0, 0), 1e300, float), r"ads.dense\[0, 0\] == 1e\+300, must fit"),
+    "dense not standardised": (
+        at(LOG, "catalog.ads.dense", (3, 0), 1e6),
+        r"ads.dense\[3, 0\] == 1000000.0, must be within 10000 of 0: standardise",
+    ),
+    "price not standardised": (at(LOG, "catalog.price", 2, -2e4), r"price\[2\] == -20000.0, must be within 10000 of 0"),
+    "slot beyond": (at(LOG, "impressions.slot", 4, 64), r"impressions.slot\[4\] == 64, must be 0 to 63"),
+    "vocabulary beyond memory": (
+        with_(LOG, "catalog.ads.sizes", {"ad": 8, "kind": 2**31 - 1}),
+        r"ads.sizes\['kind'\] == 2147483647, must be lower: at least 137.4 GB are needed",
+    ),
+    "minutes": (
+        replace(LOG, impressions=replace(LOG.impressions, time=LOG.impressions.time // 60)),
+        r"dates span 9 days, the times 0.2 days \(in minutes\?\)",
+    ),
     "price nan": (at(LOG, "catalog.price", 1, np.nan), r"catalog.price\[1\] == nan"),
     "fewer features": (
         with_(LOG, "catalog.segment", np.zeros(11, np.int32)),
