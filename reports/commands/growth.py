@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from reports.commands.options import StudyOptions, handed, typed
-from reports.drawing.terminal import echo
+from reports.commands.options import StudyOptions, handed, tell, typed
 
 
 @click.command()
@@ -30,4 +29,4 @@ def growth(asked: StudyOptions, scenario: str) -> None:
     config = validated(GrowthConfig, given, "growth")
     root = asked.out or config.default_out()
     run(config, root, quiet=asked.quiet, command=typed())
-    echo((root / "growth.md").read_text(encoding="utf-8"))
+    tell(root)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reports.commands.options import StudyOptions, resumable, typed
+from reports.commands.options import StudyOptions, resumable, tell, typed
 from reports.drawing.terminal import echo
 
 
@@ -59,5 +59,5 @@ def late(
     config = validated(LateConfig, given | ({"ads": sizes} if sizes else {}), "late")
     root = asked.out or config.default_out()
     run(config, root, quiet=asked.quiet, command=typed())
-    echo((root / "late.md").read_text(encoding="utf-8"))
+    tell(root)
     echo(f"figures: {root / 'figures'}")

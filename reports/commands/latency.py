@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from reports.commands.options import StudyOptions, handed, typed
-from reports.drawing.terminal import echo
+from reports.commands.options import StudyOptions, handed, tell, typed
 
 
 @click.command()
@@ -38,4 +37,4 @@ def latency(asked: StudyOptions, arms: tuple[str, ...], ads: tuple[int, ...], ba
     config = validated(ServingConfig, {**(SMALL if asked.small else {}), **given}, "latency")
     root = asked.out or config.default_out()
     run(config, root, quiet=asked.quiet, command=typed())
-    echo((root / "latency.md").read_text(encoding="utf-8"))
+    tell(root)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reports.commands.options import StudyOptions, numbers, resumable, typed
+from reports.commands.options import StudyOptions, numbers, resumable, tell, typed
 from reports.drawing.terminal import echo
 
 MOST_SEEDS = 1000
@@ -46,7 +46,7 @@ def offline(
 
     if not path.is_dir():
         raise ValueError(f"--path {path}: no such folder")
-    from reports.studies.offline.study import OfflineConfig, lines, run
+    from reports.studies.offline.study import OfflineConfig, run
 
     given: dict[str, Any] = {"data": data, "path": str(path), "seeds": list(range(seed, seed + seeds))}
     if arms:
@@ -55,9 +55,9 @@ def offline(
         given["rankers"] = list(rankers)
     config = validated(OfflineConfig, given | overrides(asked.sets), "offline")
     root = asked.out or Path("runs") / component(f"offline-{data}-{config.digest()}")
-    results = run(config, root, jobs=asked.workers, quiet=asked.quiet, command=typed())
-    echo("\n".join(lines(results)))
-    echo(f"\npage: {root / 'index.html'}")
+    run(config, root, jobs=asked.workers, quiet=asked.quiet, command=typed())
+    tell(root)
+    echo(f"page: {root / 'index.html'}")
 
 
 @click.command()
@@ -81,16 +81,16 @@ def sweep(asked: StudyOptions, dial: str, values: str | None, data: str, path: P
 
     if not path.is_dir():
         raise ValueError(f"--path {path}: no such folder")
-    from reports.studies.offline.sweep import SweepConfig, lines, run
+    from reports.studies.offline.sweep import SweepConfig, run
 
     given: dict[str, Any] = {"dial": dial, "data": data, "path": str(path), "seeds": list(range(seed, seed + seeds))}
     if values is not None:
         given["values"] = numbers(values, "--values")
     root = asked.out or Path("runs") / component(f"sweep-{data}-{dial}")
     config = validated(SweepConfig, given, "sweep")
-    results = run(config, root, jobs=asked.workers, quiet=asked.quiet, command=typed())
-    echo("\n".join(lines(results)))
-    echo(f"\npage: {root / 'index.html'}")
+    run(config, root, jobs=asked.workers, quiet=asked.quiet, command=typed())
+    tell(root)
+    echo(f"page: {root / 'index.html'}")
 
 
 @click.command()

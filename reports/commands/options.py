@@ -19,6 +19,7 @@ from reports.commands.engine import with_engine
 from reports.drawing.terminal import echo
 
 if TYPE_CHECKING:
+    from reports.runs.load import Run
     from reports.studies.machine.engines import Dask
     from simulator.scenario import Scenario
 
@@ -158,9 +159,24 @@ def draw(root: Path) -> None:
 
     run = load_run(root)
     page = run.draw()
+    _tell(run)
+    echo(f"page: {page}")
+
+
+def tell(root: Path) -> None:
+    """Print what a run's kind tells a terminal, of a run whose page is drawn.
+
+    Args:
+        root: the run directory.
+    """
+    from reports.runs.load import load_run
+
+    _tell(load_run(root))
+
+
+def _tell(run: Run) -> None:
     if text := run.text:
         echo(text)
-    echo(f"page: {page}")
 
 
 def numbers(text: str | None, option: str) -> tuple[float, ...] | None:

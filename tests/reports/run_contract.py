@@ -56,6 +56,7 @@ def check_redrawn(root: Path) -> None:
     assert page.is_file()
     assert not before or pages(root) == before, "byte for byte what the study itself had drawn"
     assert not kind.markdown or (root / kind.markdown).is_file()
+    assert bool(run.text) == bool(kind.text or kind.markdown)
     for path, content in pages(root).items():
         told = re.sub(rb"<script.*?</script>", b"", content, flags=re.DOTALL)
         assert path.suffix == ".png" or not NAN.search(told), path

@@ -19,6 +19,12 @@ MEASURES = {
 """Field of a comparison on a real log -> metric, label, which way is good."""
 
 
+def _text(run: Parts) -> str:
+    from reports.pages.offline.text import replay
+
+    return "\n".join([*replay(run.results), ""])
+
+
 def _figures(run: Parts) -> dict[str, Draw]:
     from reports.pages.offline.figures import drawable
 
@@ -91,5 +97,5 @@ KIND = Kind(
     name="offline", command="cs3bench offline --path DIR", title="A replay of a real log",
     needs=("data", "seeds", "rows", "contrasts"),
     schema=2,
-    page=_page, figures=_figures, said=_said, tables=_tables, compared=_compared,
+    page=_page, text=_text, figures=_figures, said=_said, tables=_tables, compared=_compared,
 )  # fmt: skip

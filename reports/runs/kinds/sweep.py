@@ -10,6 +10,12 @@ from reports.runs.kinds.kind import Compared, Draw, Kind, Parts, Record, Row, Ro
 from reports.runs.tables import flat
 
 
+def _text(run: Parts) -> str:
+    from reports.pages.offline.text import sweep
+
+    return "\n".join([*sweep(run.results), ""])
+
+
 def _figures(run: Parts) -> dict[str, Draw]:
     from reports.pages.offline.figures import drawable
 
@@ -55,5 +61,5 @@ KIND = Kind(
     name="sweep", command="cs3bench sweep --dial DIAL --path DIR", title="A sweep of a dial on a real log",
     needs=("dial", "values", "data", "arms"),
     file="sweep.json", levels="*/", settings=False,
-    page=_page, figures=_figures, said=_said, tables=_tables, compared=_compared,
+    page=_page, text=_text, figures=_figures, said=_said, tables=_tables, compared=_compared,
 )  # fmt: skip

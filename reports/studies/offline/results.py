@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from reports.drawing.tables import table
 from reports.numbers.discrimination import gauc
 from reports.numbers.mechanisms import verdicts
 from reports.studies.offline.averages import smoothed_averages
@@ -125,35 +124,3 @@ def _covered(data: RealLog) -> float:
     return gauc(np.zeros(label.size), label, user).covered
 
 
-def lines(results: Record) -> list[str]:
-    """The results as the lines of a table for a terminal: means with 95 % intervals over seeds, then the contrasts."""
-
-    def spelled(value: Record) -> str:
-        if value["mean"] is None:
-            return "n/a"
-        ends = [end for end in value["ci"] or () if end is not None]
-        return f"{value['mean']:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
-
-    data = results["data"]
-    titles = ("", "AUC", "GAUC", "log loss", "AUC frozen", "tau")
-    text = [
-        f"{data['name']}: {data['test_rows']:,} test rows after {data['train_rows']:,}; "
-        f"{data['duplicates']:,} duplicates dropped, {sum(m['count'] for m in data['malformed']):,} malformed",
-    ]
-    rows = []
-    for row in results["rows"]:
-        values = [row[key] for key in ("auc", "gauc", "logloss")]
-        values += [row["frozen"]["auc"] if row["frozen"] else None, row["tau"]]
-        rows.append([row["name"], *("" if value is None else spelled(value) for value in values)])
-    text += table("", titles, rows).text(least=(0, 24, 24, 24, 24, 24))
-    for pair in results["contrasts"]:
-        users = pair["users"]
-        known = users["ci"][0] is not None
-        gain = (
-            f"{users['effect']:+.4f}, 95 % over users [{users['ci'][0]:+.4f}, {users['ci'][1]:+.4f}]"
-            if known
-            else "n/a"
-        )
-        text.append(f"{pair['treatment']} - {pair['control']}: AUC {gain}")
-    text += [f"{found['mechanism'].upper()}: {found['word']}. {found['reason']}" for found in results["verdicts"]]
-    return text

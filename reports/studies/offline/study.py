@@ -51,7 +51,7 @@ from reports.studies.offline.probes import (
     tau,
 )
 from reports.studies.offline.replay import OnStep, Probe, replay_ranker, replay_retriever, steps
-from reports.studies.offline.results import assemble, lines
+from reports.studies.offline.results import assemble
 from reports.studies.offline.scored import Scored
 from simulator.config import Section
 from simulator.datasets.log import RealLog
@@ -355,4 +355,4 @@ def _load(run: RunDirectory, cell: Cell) -> Scored:
         raise DamagedError(f"{folder}: damaged or incomplete ({error}); remove it to compute it again") from error
 
 
-__all__ = ["ARMS", "OfflineConfig", "lines", "models_of", "read", "run", "settings"]
+__all__ = ["ARMS", "OfflineConfig", "models_of", "read", "run", "settings"]

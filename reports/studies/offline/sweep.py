@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reports.drawing.tables import table
-from reports.numbers.mechanisms import spelled
 from reports.studies.offline import study as offline
 from reports.studies.offline.fields import Seeds
 from reports.studies.offline.study import OfflineConfig
@@ -164,18 +162,3 @@ def assemble(config: SweepConfig, values: Sequence[float], found: Sequence[Mappi
         "seeds": list(config.seeds),
         "arms": arms,
     }
-
-
-def lines(results: Mapping[str, Any]) -> list[str]:
-    """The sweep as a Markdown table."""
-    arms = results["arms"]
-    against = [name for name, one in arms.items() if any(one["users"])]
-    columns = [f"{results['dial']} ({results['unit']})", *(f"`{name}`" for name in arms)]
-    columns += [f"`{name}` - `{results['base']}`" for name in against]
-    rows = []
-    for i, value in enumerate(results["values"]):
-        means = [one["auc"][i]["mean"] for one in arms.values()]
-        cells = ["n/a" if mean is None else f"{mean:.4f}" for mean in means]
-        cells += [spelled(arms[name]["users"][i]) for name in against]
-        rows.append([f"{value:g}", *cells])
-    return table("", columns, rows).markdown()

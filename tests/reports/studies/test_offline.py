@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from reports.pages.offline.page import render
+from reports.pages.offline.text import replay
 from reports.studies.offline import study as offline
 from reports.studies.offline.comparisons import compared
 from reports.studies.offline.measures import over_seeds
 from reports.studies.offline.results import AVERAGES
 from reports.studies.offline.slices import visible
-from reports.studies.offline.study import OfflineConfig, lines, models_of, run, settings
+from reports.studies.offline.study import OfflineConfig, models_of, run, settings
 from simulator.config import validated
 from simulator.datasets import READERS
 from simulator.experiment import Cell
@@ -143,7 +144,7 @@ def test_one_seed_has_no_interval_and_still_a_page(tmp_path: Path) -> None:
     assert rows(results)[GOOD]["auc"]["ci"] == [None, None]
     assert results["contrasts"] == []
     assert not (tmp_path / "one" / "figures" / "contrasts.svg").exists()
-    assert "n/a" not in "\n".join(lines(results))
+    assert "n/a" not in "\n".join(replay(results))
 
 
 def test_the_page_says_so_when_an_arm_is_below_the_averages(results: dict) -> None:
@@ -153,7 +154,7 @@ def test_the_page_says_so_when_an_arm_is_below_the_averages(results: dict) -> No
 
 
 def test_lines_fit_a_terminal(results: dict) -> None:
-    text = lines(results)
+    text = replay(results)
     assert any(line.startswith("averages: user + video + tab") for line in text)
     assert any(line.startswith(f"{GOOD} - {BAD}: AUC +") for line in text)
 

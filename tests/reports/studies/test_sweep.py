@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from reports.pages.offline import text
 from reports.studies.offline import study as offline
 from reports.studies.offline import sweep
-from reports.studies.offline.sweep import DIALS, SweepConfig, lines, run
+from reports.studies.offline.sweep import DIALS, SweepConfig, run
 from tests.data.make_kuairand_tiny import FOLDER
 from tests.reports.run_contract import check_run
 
@@ -45,7 +46,7 @@ def test_a_decay_is_swept_by_one_run_with_an_arm_per_value(tmp_path: Path) -> No
     assert one["per_seed"] != two["per_seed"]
     assert results["arms"]["dssm"]["users"] == [None, None]
     assert len(list((tmp_path / "out" / "run" / "cells").glob("*/dssm+cts*"))) == 4
-    table = lines(results)
+    table = text.sweep(results)
     assert len(table) == 2 + 2
     assert table[0].endswith("`dssm+cts` - `dssm` |")
     check_run(tmp_path / "out", "sweep", "auc", "differences")
