@@ -122,5 +122,3 @@ def _covered(data: RealLog) -> float:
     """Share of the test rows whose user has both a click and none among them: what GAUC is about."""
     label, user = data.impressions.label[data.test], data.impressions.user[data.test]
     return gauc(np.zeros(label.size), label, user).covered
-
-
