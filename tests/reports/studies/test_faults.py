@@ -88,7 +88,7 @@ def test_a_sound_arm_leaves_the_same_bytes_with_and_without_its_guard(burnt, mon
         compute(task(burnt, cell), 1)
         folder = RunDirectory(burnt, {"identity": IDENTITY}).cell(cell)
         found.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert set(found[0]) == {"cell.json", "ledger.parquet", "log.parquet"}
+    assert set(found[0]) == {"cell.json", "ledger.parquet", "log.parquet", "seal.json"}
     assert found[0] == found[1]
 
 
