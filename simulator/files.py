@@ -30,14 +30,14 @@ class UnwritableError(ValueError):
     """A file could not be written; one line with its name and what to do."""
 
 
-def unwritable(path: Path, error: OSError) -> UnwritableError:
-    """One line on a file that could not be written, by its final name, and what to do."""
+def unwritable(path: Path, error: OSError, mend: str = "choose another --out") -> UnwritableError:
+    """One line on a file that could not be written, by its final name, and what to do: ``mend``, or make room."""
     named = Path(*(_final_name(part) for part in path.parts))
     # numpy tells a short write by its length only.
     full = error.errno in FULL or (error.errno is None and _room(path) < 1 << 16)
     said = os.strerror(error.errno or errno.ENOSPC) if full else error.strerror or str(error).splitlines()[0]
-    mend = "make room and give the same command again, it resumes" if full else "choose another --out"
-    return UnwritableError(f"{named}: {said}, {mend}")
+    again = "make room and give the same command again, it resumes"
+    return UnwritableError(f"{named}: {said}, {again if full else mend}")
 
 
 def _final_name(part: str) -> str:
@@ -129,8 +129,12 @@ def refuse_links(root: Path) -> None:
 
 
 @contextmanager
-def filled(root: Path) -> Iterator[Path]:
+def filled(root: Path, mend: str = "choose another --out") -> Iterator[Path]:
     """A directory to fill: its files come to ``root``, beside or over what is there, when the block ends well.
+
+    Args:
+        root: where they come.
+        mend: what to do where nothing can be written.
 
     Raises:
         UnwritableError: one line naming the file and what to do, if the disk is full or cannot be written; nothing of
@@ -148,7 +152,7 @@ def filled(root: Path) -> Iterator[Path]:
             final.parent.mkdir(parents=True, exist_ok=True)
             path.replace(final)
     except OSError as error:
-        raise unwritable(Path(error.filename or root), error) from error
+        raise unwritable(Path(error.filename or root), error, mend) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         if made:

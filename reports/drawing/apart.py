@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from reports.drawing.lettering import lettered
 from reports.drawing.strokes import MUTED
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def label_apart(ax: Axes, spots: Sequence[Spot], *, size: float = 7.5, mark: flo
     """
     if not spots:
         return
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    with lettered(ax.figure):  # type: ignore[arg-type]
+        ax.figure.draw_without_rendering()  # type: ignore[union-attr]
     to_points = 72 / ax.figure.dpi
     place = ax.transData.transform([(spot.x, spot.y) for spot in spots]) * to_points
     frame = ax.bbox.get_points() * to_points

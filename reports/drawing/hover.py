@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from reports.drawing import wording
+from reports.drawing.terminal import shown
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -82,7 +83,7 @@ def titled(svg: str, words: dict[str, list[str]]) -> str:
         if len(marks) == len(said):
             for mark, text in zip(reversed(marks), reversed(said), strict=True):
                 tag = mark.group()[1:].split(None, 1)[0]
-                whole = f"{mark.group()[:-2].rstrip()}><title>{html.escape(text)}</title></{tag}>"
+                whole = f"{mark.group()[:-2].rstrip()}><title>{html.escape(shown(text))}</title></{tag}>"
                 part = part[: mark.start()] + whole + part[mark.end() :]
             parts[place] = part
     return "".join(parts)

@@ -10,6 +10,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.drawing.lettering import lettered
 from reports.drawing.strokes import PAPER, style, write_aside
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def published(figure: Figure, form: str, dpi: int = DPI) -> bytes:
     import matplotlib as mpl
 
     held = io.BytesIO()
-    with mpl.rc_context(style() | FONTS):
+    with mpl.rc_context(style() | FONTS), lettered(figure):
         figure.savefig(
             held,
             format=form,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 import numpy as np
 
 from reports.drawing import hover, wording
+from reports.drawing.lettering import file_name, lettered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -302,7 +303,7 @@ def save(figure: Figure, kind: str) -> bytes:
     held = io.BytesIO()
     words = hover.named(figure) if kind == "svg" else {}
     plain: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    with mpl.rc_context(style()):
+    with mpl.rc_context(style()), lettered(figure):
         figure.savefig(held, format=kind, dpi=160, facecolor="none" if kind == "svg" else PAPER, metadata=plain)
     if kind != "svg":
         return held.getvalue()
@@ -333,12 +334,16 @@ def write_aside(path: Path, content: bytes) -> None:
 
 
 def draw_into(out: Path, figures: Mapping[str, Callable[[], Figure]]) -> dict[str, str]:
-    """Draws figures into `figures/NAME.png` and `figures/NAME.svg` of a run directory; the SVG texts by name."""
+    """Draws figures into `figures/NAME.png` and `figures/NAME.svg` of a run directory; the SVG texts by name.
+
+    Raises:
+        ValueError: one line, for a name that is no file's.
+    """
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
-    for name, draw in figures.items():
-        figure = draw()
+    for name in map(file_name, figures):
+        figure = figures[name]()
         svg = save(figure, "svg")
         write_aside(folder / f"{name}.svg", svg)
         write_aside(folder / f"{name}.png", save(figure, "png"))

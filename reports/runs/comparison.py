@@ -127,7 +127,41 @@ def _common(names: Sequence[str], runs: Sequence[Run], entries: Sequence[Entry])
 def entries_of(run: Run, name: str) -> list[Entry]:
     """The arms of a run that were held against a control; none for a kind of run without."""
     with reading(run.file):
-        return [Entry(name, *arm) for arm in run.of.compared(run)] if run.of.compared else []
+        found = [Entry(name, *arm) for arm in run.of.compared(run)] if run.of.compared else []
+        for entry in found:
+            _refuse_odd(entry)
+        return found
+
+
+WORDS = ("label", "unit", "kind", "better")
+NUMBERS = ("control", "treatment", "effect", "rel_effect", "p", "n_worlds", "n_users", "n_seeds", "n_requests")
+"""What a metric says, where it does."""
+
+
+def _refuse_odd(entry: Entry) -> None:
+    """An arm of a received run may hold anything where words and numbers stand."""
+    for word in (entry.scenario, entry.arm, entry.control):
+        _must(word, str)
+    for metric in entry.metrics.values():
+        _must(metric, Mapping)
+        _must(metric["label"], str)
+        for key in WORDS:
+            _must(metric.get(key, ""), str)
+        for number in (*(metric.get(key) for key in NUMBERS), *_ends(metric.get("ci"))):
+            _must(number, int | float | None)
+            float(number or 0)
+
+
+def _ends(ci: Any) -> list[Any]:
+    _must(ci, list | None)
+    if ci is not None and len(ci) != 2:
+        raise ValueError(f"ci == {ci!r:.80}, must be two numbers")
+    return ci or []
+
+
+def _must(value: Any, kind: Any) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.80}, must be {getattr(kind, '__name__', kind)}")
 
 
 # --- what differs ---------------------------------------------------------------------------------------------------
@@ -140,9 +174,12 @@ def differences(names: Sequence[str], runs: Sequence[Run]) -> list[str]:
         names: of the runs.
         runs: as many.
     """
-    facts = [_facts(run) for run in runs]
+    facts, configs = [], []
+    for run in runs:
+        with reading(run.file):
+            facts.append(_facts(run))
+            configs.append(_flat(run.manifest.get("config") or run.results.get("config") or {}))
     found = [_told(field, names, facts) for field in dict.fromkeys(key for one in facts for key in one)]
-    configs = [_flat(run.manifest.get("config") or run.results.get("config") or {}) for run in runs]
     if len({run.kind for run in runs}) == 1:
         fields = [key for key in dict.fromkeys(k for one in configs for k in one) if _differs(key, configs)]
         told = [key for key in fields if key not in COVERED]

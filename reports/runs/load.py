@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from reports.drawing.lettering import file_name
 from reports.runs import cells, tables
 from reports.runs.kinds.kind import Kind, Parts, Rows, Said
 from reports.runs.kinds.registry import files, kinds
@@ -76,7 +77,7 @@ class Run(Parts):
         """
         if self.of.page is None:
             raise ValueError(f"{self.root}: kind == '{self.kind}', {self.of.pageless}")
-        with reading(self.file), filled(self.root) as out:
+        with reading(self.file), filled(self.root, mend="it must be writable") as out:
             return self.root / self.of.page(self, out).relative_to(out)
 
     @property
@@ -112,7 +113,8 @@ class Run(Parts):
     def figures(self) -> Figures:
         """The figures that this run has numbers for: ``run.figures.names``, ``run.figures.forest()``."""
         with reading(self.file):
-            return Figures(self.root, self.of.figures(self) if self.of.figures else {})
+            found = self.of.figures(self) if self.of.figures else {}
+            return Figures(self.root, {file_name(name): draw for name, draw in found.items()})
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reports.drawing.lettering import file_name
 from reports.drawing.strokes import save, write_aside
 from reports.drawing.tables import table
 from reports.pages.late.figures import drawable
@@ -33,8 +34,9 @@ def write_late(results: Record, timing: Record, out: Path) -> Path:
     folder = out / "figures"
     folder.mkdir(exist_ok=True)
     text = []
-    for name, draw in drawable(results, timing).items():
-        figure = draw()
+    figures = drawable(results, timing)
+    for name in map(file_name, figures):
+        figure = figures[name]()
         for form in ("png", "svg"):
             write_aside(folder / f"{name}.{form}", save(figure, form))
     for kind in results["sizes"]:

@@ -101,6 +101,8 @@ def _asked(
     chosen, settings = _arms(identity, arms, root), identity.get("settings", {})
     if not isinstance(settings, dict) or not all(isinstance(one, dict) for one in settings.values()):
         raise DamagedError(f"{root / 'manifest.json'}: damaged or incomplete (settings must be an object of objects)")
+    if not isinstance(identity.get("config", {}), dict):
+        raise DamagedError(f"{root / 'manifest.json'}: damaged or incomplete (config must be an object)")
     for arm in chosen:
         parse(arm)
     load_run(root)

@@ -162,3 +162,46 @@ class TestCommand:
         assert "not empty and not a comparison, choose another --out" in said(err)
         assert (run / "results.json").read_bytes() == before
         assert not (run / "comparison.json").exists()
+
+
+METRIC = {"label": "Revenue", "unit": "", "kind": "ratio", "better": "higher", "rel_effect": 0.1, "ci": [0, 0.2]}
+AB = {"control": "dssm", "treatment": "dssm+cs3", "scenario": "quickstart", "worlds": [1], "days": {"test": 1}}
+LEVELS = {"kind": "sensitivity", "dial": "k", "control": "dssm", "treatment": "dssm+cs3", "worlds": [1]}
+OFFLINE = {"kind": "offline", "schema": 2, "data": {"name": "kr", "test_users": 3}, "seeds": [1], "rows": []}
+ARENA = {"kind": "arena", "scenario": "quickstart", "reference": "dssm", "worlds": [1], "arms": {}, "learning": {}}
+
+
+class TestReceived:
+    """Whoever made a run up puts what he likes where a word, a number or an interval stands."""
+
+    @pytest.mark.parametrize(
+        ("results", "line"),
+        [
+            ({**LEVELS, "levels": [{"level": 1, "revenue": METRIC}]}, "KeyError: 'scenario'"),
+            ({**LEVELS, "scenario": "q", "levels": [{"level": [1], "revenue": METRIC}]}, "TypeError"),
+            ({**AB, "kind": "lab", "days": 3, "meters": 3}, "AttributeError"),
+            ({**ARENA, "arms": [1]}, "AttributeError"),
+            ({**ARENA, "arms": {"b": {"metrics": {"revenue": METRIC}}}, "scenario": ["q"]}, "must be str"),
+            ({**OFFLINE, "contrasts": [[[]]]}, "AttributeError"),
+            ({**OFFLINE, "data": 3, "contrasts": [{"treatment": "b", "control": "a"}]}, "TypeError"),
+            ({"kind": "latency", "config": {}, "arms": {}, "closed": []}, "KeyError: 'arms'"),
+            ({**AB, "kind": "ab", "metrics": {"revenue": 3}}, "must be Mapping"),
+            ({**AB, "kind": "ab", "metrics": {"revenue": [3]}}, "must be Mapping"),
+            ({**AB, "kind": "ab", "metrics": {"revenue": {**METRIC, "label": 3}}}, "must be str"),
+            ({**AB, "kind": "ab", "metrics": {"revenue": {**METRIC, "ci": [0, 10**400]}}}, "OverflowError"),
+            ({**AB, "kind": "ab", "metrics": {"revenue": {**METRIC, "ci": 3}}}, "must be list"),
+            ({**AB, "kind": "ab", "metrics": {"revenue": METRIC}, "scenarios": 3, "scenario": ""}, "TypeError"),
+        ],
+    )
+    def test_odd_parts_are_one_line(self, tmp_path, cs3bench, results, line):
+        (tmp_path / "results.json").write_text(json.dumps({"schema": 1, "verdict": {}, **results}))
+        for more in ([], ["--json"], ["--out", str(tmp_path / "compared")]):
+            code, out, err = cs3bench("compare", str(tmp_path), *more)
+            assert (code, out) == (2, "")
+            assert said(err).startswith(f"cs3bench: error: {tmp_path}/results.json: damaged or incomplete (")
+            assert line in said(err)
+
+    def test_days_of_no_form_tell_nothing(self, tmp_path, cs3bench):
+        arms = {"dssm": {"metrics": {}}, "b": {"metrics": {"revenue": METRIC}}}
+        (tmp_path / "results.json").write_text(json.dumps({"schema": 1, **ARENA, "arms": arms, "days": 3}))
+        assert cs3bench("compare", str(tmp_path))[0] == 0

@@ -120,12 +120,45 @@ class TestDamage:
         (one,) = inventory(received)
         assert one.state in ("incomplete", "damaged")
 
+    @pytest.mark.parametrize("config", [[1], 3, None])
+    def test_a_configuration_of_another_shape_is_one_line(self, received, cs3bench, config):
+        edit(received / "manifest.json", lambda m: m["identity"].update(config=config))
+        code, _, err = cs3bench("replay", "run", "--request", "400")
+        assert code == 2
+        assert "run/manifest.json: damaged or incomplete (config must be an object)" in said(err)
+
     @pytest.mark.parametrize("kind", sorted(kinds()))
     def test_what_a_kind_needs_is_what_the_documentation_says_it_has(self, kind):
         told = keys_of("tune" if kind == "market-tune" else kind, "results.json")
         always = {key[0].removesuffix("[]") for key, of in told.items() if not of.endswith("?")}
         assert kinds()[kind].needs
         assert set(kinds()[kind].needs) <= always
+
+
+class TestNames:
+    @pytest.mark.parametrize("size", ["x/../../../../EVIL", "..", "a\nb", "\x1b]0;owned\x07", ""])
+    def test_a_figure_is_written_nowhere_else(self, tmp_path, monkeypatch, cs3bench, size):
+        monkeypatch.chdir(tmp_path)
+        root = Path("late")
+        root.mkdir()
+        (root / "timing.json").write_text(json.dumps({"sizes": {size: []}}))
+        (root / "results.json").write_text(json.dumps({"schema": 1, "kind": "late", "k": 5, "sizes": {size: []}}))
+        names = [["plot", "late", "--list"], ["plot", "late", "--figure", f"late-{size}"], ["report", "late"]]
+        for command in names[: 2 if size in ("", "..") else 3]:
+            code, out, err = cs3bench(*command)
+            if size not in ("", ".."):
+                assert (code, out) == (2, "")
+                assert "late/results.json: damaged or incomplete (ValueError: figure 'late-" in said(err)
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["late", "results.json", "timing.json"]
+
+    def test_a_page_that_cannot_be_written_names_no_option_that_report_has_not(self, received, cs3bench, monkeypatch):
+        def refuse(path, content):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        monkeypatch.setattr(Path, "write_bytes", refuse)
+        code, _, err = cs3bench("report", "run")
+        assert code == 2
+        assert said(err).endswith("Permission denied, it must be writable")
 
 
 class TestNoCode:
