@@ -55,7 +55,15 @@ def alive(pid: int) -> bool:
 def workers_of(pid: int) -> list[int]:
     """Children of a process that it spawned as workers."""
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in children if b"spawn_main" in _typed(child)]
+
+
+def _typed(pid: int) -> bytes:
+    """A process's command line; empty if it ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def deaf(pid: int) -> bool:

@@ -100,7 +100,8 @@ def test_a_worker_that_the_run_does_not_name_computes_nothing(root):
 
 @pytest.mark.parametrize("study", ["ab", "arena", "ablation", "lab", "sensitivity", "power"])
 def test_summaries_compute_with_one_thread_as_cells_do(study):
-    module = importlib.import_module(f"reports.studies.{study}")
+    room = {"power": "lab.power"}.get(study, f"{study}.study")
+    module = importlib.import_module(f"reports.studies.{room}")
     summary = module._summary if study == "ab" else module.summary
     seen = []
 
