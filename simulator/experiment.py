@@ -27,12 +27,16 @@ from simulator.files import ASIDE, plain, read_json, refuse_links, unwritable, w
 from simulator.names import component
 from simulator.run_lock import LOCK, locked
 from simulator.same_run import allowed, refuse_other, same_question
-from simulator.seal import SEAL, check, check_file, listed, seal, seal_run, whole
+from simulator.seal import SEAL, check, check_file, foreign, listed, seal, seal_run, whole
 
 SCHEMA = 2
 """Version of the run directory's layout."""
-COMPUTED = (SEAL, "results.json", "timing.json", "power.json", "cells", "work", "points", "levels", "scenarios")
-"""What a run computes, in the order in which it is removed; the rest is drawn from it."""
+MANIFEST = "manifest.json"
+COMPUTED = (
+    SEAL, "*.json", "tuned.toml", "index.html", *(f"{page}.md" for page in ("tables", "late", "latency", "growth")),
+    "figures", "cells", "work", "points", "levels", "scenarios",
+)  # fmt: skip
+"""What a run computes and draws, in the order in which it is removed: all but its manifest, and files of others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +203,9 @@ def _as_a_whole(final: Path) -> Iterator[Path]:
 def _refuse_foreign(root: Path) -> None:
     """A directory with someone's files in it is left alone; what a run left that was killed at once is not."""
     ours = (root / "manifest.json").exists()
-    if not ours and any(path.name not in (LOCK, "manifest.json.aside") for path in root.iterdir()):
+    if not ours and any(
+        not (path.name in (LOCK, "manifest.json.aside") or foreign(path.name)) for path in root.iterdir()
+    ):
         raise ValueError(f"{root}: not empty and not a run of ours, choose another --out")
 
 
@@ -209,13 +215,27 @@ def _clear(root: Path, manifest: dict[str, Any]) -> None:
     there = read_json(path) if path.exists() else {}
     if there.get("schema") != SCHEMA or not same_question(there, manifest):
         return
-    for name in COMPUTED:
-        gone = root / f"{ASIDE}{name}"
-        if (root / name).exists():
-            (root / name).replace(gone)
-        shutil.rmtree(gone, ignore_errors=True)
-        gone.unlink(missing_ok=True)
+    remove_computed(root)
     write_json(path, manifest | {"schema": SCHEMA})
+
+
+def remove_computed(root: Path) -> None:
+    """Remove what was computed of a run and drawn from it, at once: it is finished no more.
+
+    Raises:
+        UnwritableError: one line, if it cannot be removed.
+    """
+    gone = root / f"{ASIDE}.before"
+    try:
+        shutil.rmtree(gone, ignore_errors=True)
+        gone.mkdir()
+        # Renamed before any is removed: whoever is killed in between finds none of it under its name.
+        for path in [path for name in COMPUTED for path in sorted(root.glob(name)) if path.name != MANIFEST]:
+            if path.exists():
+                path.replace(gone / path.name)
+        shutil.rmtree(gone, ignore_errors=True)
+    except OSError as error:
+        raise unwritable(root, error) from error
 
 
 def _check_kept(root: Path) -> None:
@@ -240,5 +260,6 @@ def _same_run(path: Path, manifest: dict[str, Any]) -> None:
 
 
 __all__ = [
-    "SCHEMA", "Cell", "RunDirectory", "digest", "plain", "read_json", "unwritable", "write_bytes", "write_json",
+    "SCHEMA", "Cell", "RunDirectory", "digest", "plain", "read_json", "remove_computed", "unwritable", "write_bytes",
+    "write_json",
 ]  # fmt: skip

@@ -22,12 +22,21 @@ RECORDS = ("manifest.json", "power.json", "sweep.json", "tuning.json", "tuned.to
 """Files of a run that its seal lists, where they are."""
 PASSING = ("work", "points")
 """Directories of a run whose seals are not the run's: they come and go."""
+DESKTOP = ("Thumbs.db", "desktop.ini")
 BYTES = 16
 
 
+def foreign(name: str) -> bool:
+    """Whether a file is not of a run but of the system that shows or serves it: hidden, as ``.DS_Store``, or a picture.
+
+    Nothing of a cell is hidden, and nobody reads what is.
+    """
+    return name.startswith(".") or name in DESKTOP
+
+
 def seal(folder: Path) -> None:
-    """Seal a cell: all that is in it now."""
-    write_seal(folder, (path.name for path in folder.iterdir()))
+    """Seal a cell: all of ours that is in it now."""
+    write_seal(folder, (path.name for path in folder.iterdir() if not foreign(path.name)))
 
 
 def seal_run(root: Path) -> None:
@@ -70,6 +79,9 @@ def listed(folder: Path) -> dict[str, str]:
         raise DamagedError(f"{folder / SEAL}: damaged or incomplete (no list of files)")
     if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
         raise DamagedError(f"{folder / SEAL}: damaged or incomplete (lists files of other directories)")
+    odd = [name for name in files if not name.isprintable()]
+    if odd:
+        raise DamagedError(f"{folder / SEAL}: damaged or incomplete (lists {odd[0]!r:.80}, no name of a file of ours)")
     return files
 
 
@@ -99,8 +111,8 @@ def check(folder: Path, mend: str = "") -> None:
     for name in files:
         _check(folder, name, files, mend)
     for path in sorted(folder.iterdir()):
-        if path.name != SEAL:
-            _check(folder, path.name, files, mend)
+        if path.name != SEAL and path.name not in files and not foreign(path.name):
+            _check(folder, path.name, files, f"remove {path}")
 
 
 def check_file(path: Path, mend: str) -> None:

@@ -85,6 +85,24 @@ def test_a_stale_run_is_refused_and_made_anew_when_asked(tmp_path):
         pass
 
 
+COMPUTED = ("tuning.json", "tuned.toml", "power.json", "index.html", "tables.md", "toy.json", "figures/forest.svg")
+
+
+def test_one_that_is_made_anew_and_stopped_is_not_finished(tmp_path):
+    with RunDirectory.alone(tmp_path, manifest()) as run, run.writing(CELL) as out:
+        write_json(out / "cell.json", {})
+    (tmp_path / "figures").mkdir()
+    for name in COMPUTED:
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        resuming(fresh=True),
+        RunDirectory.alone(tmp_path, manifest()),
+    ):
+        raise KeyboardInterrupt
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "seal.json"]
+
+
 def test_anew_is_no_leave_to_remove_another_run(tmp_path):
     with RunDirectory.alone(tmp_path, manifest()) as run, run.writing(CELL) as out:
         write_json(out / "cell.json", {})

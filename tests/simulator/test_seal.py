@@ -61,10 +61,36 @@ def test_a_seal_that_is_none(root, text):
         assert whole(folder), "it was: whoever reads it says what is wrong"
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "a\x1b", ""])
+def test_a_seal_that_lists_what_no_file_is_called(root, name):
+    for folder in (root, root / "cells/world-1/dssm"):
+        write_json(folder / SEAL, {"files": {name: "00"}})
+        with pytest.raises(DamagedError, match=rf"^{re.escape(str(folder))}.*: damaged or incomplete \(") as caught:
+            check_run(folder) if folder == root else check(folder)
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", ".nfs0001"])
+def test_files_of_a_desktop_are_nobodys(root, tmp_path, name):
+    for folder in (root, root / "cells", root / "cells/world-1/dssm"):
+        (folder / name).write_bytes(b"x")
+    check_run(root)
+    with RunDirectory.alone(root, {"identity": {}}) as run, run.writing(Cell(world=2, name="dssm")) as out:
+        (out / name).write_bytes(b"x")
+        write_json(out / "cell.json", {})
+    assert set(listed(root / "cells/world-2/dssm")) == {"cell.json"}
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / name).write_bytes(b"x")
+    with RunDirectory.alone(tmp_path / "new", {"identity": {}}):
+        pass
+
+
 def test_files_and_cells_that_were_added(root):
     extra = root / "cells/world-1/dssm/more.bin"
     extra.write_bytes(b"x")
-    with pytest.raises(DamagedError, match=r"more.bin: damaged or incomplete \(.*does not list it\)"):
+    with pytest.raises(
+        DamagedError, match=r"more.bin: damaged or incomplete \(.*does not list it\); remove \S+more.bin$"
+    ):
         check_run(root)
     extra.unlink()
     with RunDirectory(root, {"identity": {}}).writing(Cell(world=2, name="dssm")) as out:

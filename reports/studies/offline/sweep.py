@@ -8,7 +8,8 @@ sweep shows sensitivity, it does not choose.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,11 @@ from reports.studies.offline import study as offline
 from reports.studies.offline.fields import Seeds
 from reports.studies.offline.study import OfflineConfig
 from simulator.config import Section, validated
-from simulator.experiment import write_json
-from simulator.files import refuse_links
+from simulator.experiment import read_json, remove_computed, write_json
+from simulator.files import DamagedError, refuse_links
 from simulator.plugins import nearest
+from simulator.run_lock import locked
+from simulator.same_run import allowed
 from simulator.seal import seal_run
 
 
@@ -85,6 +88,8 @@ def run(config: SweepConfig, out: Path, *, jobs: int = 1, quiet: bool = False, c
         offline.checked(study)
     refuse_links(out)
     values = list(values_of(config))
+    if allowed().fresh and _holds(out, config):
+        _clear(out, studies)
     runs = [offline.run(one, out / name, jobs=jobs, quiet=quiet, command=command) for name, one in studies.items()]
     found = runs if len(runs) == len(values) else runs * len(values)
     results = assemble(config, values, found)
@@ -94,6 +99,28 @@ def run(config: SweepConfig, out: Path, *, jobs: int = 1, quiet: bool = False, c
 
     write_sweep_page(results, out)
     return results
+
+
+def _clear(out: Path, runs: Iterable[str]) -> None:
+    """Remove what was computed, of the runs inside too: one that is stopped now has no old numbers beside new ones."""
+    with ExitStack() as held:
+        there = [out / name for name in runs if (out / name).is_dir()]
+        for root in there:
+            held.enter_context(locked(root))
+        for root in (out, *there):
+            remove_computed(root)
+
+
+def _holds(out: Path, config: SweepConfig) -> bool:
+    """Whether a finished sweep of the same question is there, as far as its results tell."""
+    if not (out / "sweep.json").exists():
+        return False
+    try:
+        there = read_json(out / "sweep.json")
+    except DamagedError:
+        return True
+    asked = {"dial": config.dial, "values": list(values_of(config)), "seeds": list(config.seeds)}
+    return asked == {key: there.get(key) for key in asked}
 
 
 def values_of(config: SweepConfig) -> tuple[float, ...]:

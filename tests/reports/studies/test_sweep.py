@@ -13,6 +13,7 @@ from reports.pages.offline import text
 from reports.studies.offline import study as offline
 from reports.studies.offline import sweep
 from reports.studies.offline.sweep import DIALS, SweepConfig, run
+from simulator.same_run import resuming
 from tests.data.make_kuairand_tiny import FOLDER
 from tests.reports.run_contract import check_run
 
@@ -59,6 +60,23 @@ def test_a_dial_of_the_study_is_swept_by_a_run_per_value(tmp_path: Path, look: C
     for one in results["arms"].values():
         assert one["auc"][0]["mean"] != one["auc"][1]["mean"]
     look(tmp_path / "out" / "index.html")
+
+
+def test_one_that_is_made_anew_and_stopped_has_no_old_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SweepConfig(dial="label_wait", path=str(FOLDER), values=(60, 600))
+    found = {"dial": "label_wait", "values": [60, 600], "seeds": [11, 12, 13]}
+    for name in ("sweep.json", "index.html", "label_wait-60/results.json", "label_wait-600/results.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(found))
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(offline, "run", stop)
+    for fresh, left in ((False, 4), (True, 0)):
+        with pytest.raises(KeyboardInterrupt), resuming(fresh=fresh):
+            run(config, tmp_path, quiet=True)
+        assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == left
 
 
 def test_an_unknown_dial_is_one_line(tmp_path: Path) -> None:
