@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from simulator.datasets.form import Form, form_of, refuse_foreign
+from simulator.datasets.utf8 import Utf8
 from simulator.plugins import nearest
 from simulator.records import Flags, Ints, Money
 
@@ -34,7 +35,7 @@ LONGEST = 16 << 20
 WIDTH = "wrong number of columns"
 """Kind of a line that cannot be cut into its columns."""
 PLAIN = "not plain text"
-"""Kind of a line that holds bytes which are not ASCII: a log of numbers has none."""
+"""Kind of a line that holds bytes which are not ASCII: a log of numbers has none; of features, which are not UTF-8."""
 
 Prints = npt.NDArray[np.uint64]
 
@@ -189,14 +190,16 @@ def column_blocks(
         quotes: whether a cell may stand in quotes.
 
     Yields:
-        name -> strings [n]; int64 [n], the line that each row stands in; int64, lines met on the way that have a wrong
-        number of columns (the last block may have no row and only those).
+        name -> strings [n], with ``utf8.NO_TEXT`` for bytes that are not UTF-8; int64 [n], the line that each row
+        stands in; int64, lines met on the way that have a wrong number of columns (the last block may have no row and
+        only those).
 
     Raises:
         ValueError: one line naming the file, if it is missing, empty, damaged or lacks a column.
     """
     form = header_of(path, delimiter)
-    quotes = quotes or form.quoted
+    # Lists in cells are quoted where the delimiter stands in them, whatever the header looks like.
+    quotes = quotes or form.quoted or form.delimiter != delimiter
     header = form.spelled(quotes=quotes)
     wanted = [header[_place(path, form, name)] for name in names]
     wrong: list[int] = []
@@ -347,8 +350,7 @@ def _of_the_rows(raw: npt.NDArray[np.uint8], ends: Ints, form: Form) -> Flags:
     # Windows' line ends: the carriage return before the end is no part of the line.
     windows = (np.diff(ends, prepend=-1) > 1) & (raw[ends - 1] == ord("\r"))
     kept[ends[windows] - 1] = False
-    if form.quoted:
-        kept &= raw != ord('"')
+    kept &= raw != ord('"')
     if form.numbered:
         begins = np.concatenate([[0], ends[:-1] + 1])
         cuts = np.append(np.flatnonzero(raw == ord(form.delimiter)), raw.size)
@@ -369,22 +371,18 @@ def _without_header(chunk: Chunk) -> Chunk:
 
 def _batches(path: Path, wanted: list[str], delimiter: str, quotes: bool, skip: Any) -> Iterator[pa.RecordBatch]:
     """The rows of a feature file as strings; every physical line counts, empty ones too."""
-    sys.audit("open", str(path), "r", 0)
     try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            yield from pv.open_csv(
-                stream,
-                read_options=pv.ReadOptions(use_threads=False, block_size=BLOCK),
-                parse_options=pv.ParseOptions(
-                    delimiter=delimiter,
-                    quote_char='"' if quotes else False,
-                    ignore_empty_lines=False,
-                    invalid_row_handler=skip,
-                ),
-                convert_options=pv.ConvertOptions(
-                    include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
-                ),
-            )
+        yield from pv.open_csv(
+            Utf8(_texts(path, BLOCK)),
+            read_options=pv.ReadOptions(use_threads=False, block_size=BLOCK),
+            parse_options=pv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if quotes else False,
+                ignore_empty_lines=False,
+                invalid_row_handler=skip,
+            ),
+            convert_options=pv.ConvertOptions(include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())),
+        )
     except (OSError, EOFError, KeyError, pa.ArrowInvalid) as error:
         raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]})") from error
 

@@ -11,10 +11,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from simulator.datasets.delimited import Malformed, column_blocks, integers, malformed, reals, reasons
+from simulator.datasets.delimited import (
+    PLAIN,
+    WIDTH,
+    Malformed,
+    column_blocks,
+    integers,
+    malformed,
+    reals,
+    reasons,
+)
+from simulator.datasets.log import mostly
+from simulator.datasets.utf8 import NO_TEXT
 from simulator.records import PAD, Flags, Floats, Ints, Keys, Money, Table
 
+UNKNOWN = ("NULL", "null", "NA", "N/A", "<NA>", "NaN", "nan", "None")
+"""Spellings of a blank number or list: those of SQL, R, pandas and Python."""
 _LIST = r"^ *([0-9]+( *, *[0-9]+)*)? *$"
+
+_SHORTER = "; R's write.table leaves the row names' column out of the header: row.names=FALSE"
 
 
 class Ids:
@@ -73,7 +88,6 @@ def read_side(
     delimiter: str = ",",
     quotes: bool = True,
     signed: Sequence[str] = (),
-    unknown: Sequence[str] = (),
 ) -> tuple[Side, list[Malformed]]:
     """Read a feature file without its malformed rows: ids whole and unique, numbers numbers or blank.
 
@@ -88,40 +102,48 @@ def read_side(
         delimiter: between columns.
         quotes: whether a cell may stand in quotes.
         signed: those among ``numbers`` that may be negative.
-        unknown: spellings that mean blank in ``numbers`` and ``lists``.
 
     Raises:
-        ValueError: one line naming the file, if it is missing, empty, damaged, lacks a column or has no row.
+        ValueError: one line naming the file, if it is missing, empty, damaged or lacks a column, or most of its
+            rows are malformed.
     """
     ids: list[Ints] = []
     lines: list[Ints] = []
     refused: list[Ints] = []
-    whole: dict[str, list[Flags]] = {"not a number": [], "not a list of numbers": []}
+    whole: dict[str, list[Flags]] = {PLAIN: [], "not a number": [], "not a list of numbers": []}
     coded: dict[str, list[Any]] = {name: [] for name in codes}
     numeric: dict[str, list[Money]] = {name: [] for name in numbers}
     for columns, line, wrong in column_blocks(path, [key, *codes, *numbers], delimiter, quotes=quotes):
+        columns = {name: pc.utf8_trim(column, ' "') for name, column in columns.items()}
+        text = np.logical_and.reduce([~np.asarray(pc.match_substring(c, NO_TEXT)) for c in columns.values()])
         id_, good = integers(columns[key])
         for name in numbers:
-            values, fine = reals(_blanked(columns[name], unknown))
+            values, fine = reals(_blanked(columns[name]))
             numeric[name].append(values)
             good &= fine & ~(values < 0) if name not in signed else fine
         listed = np.ones(line.size, dtype=bool)
         for name in codes:
             column = columns[name]
             if name in lists:
-                column = _blanked(column, unknown)
+                column = _blanked(column)
                 listed &= np.asarray(pc.match_substring_regex(column, _LIST), dtype=bool)
                 column = pc.utf8_trim_whitespace(pc.list_element(pc.split_pattern(column, ","), 0))
             coded[name].append(pc.dictionary_encode(column))
+        whole[PLAIN].append(text)
         whole["not a number"].append(good)
         whole["not a list of numbers"].append(listed)
         ids.append(id_)
         lines.append(line)
         refused.append(wrong)
     line = np.concatenate(lines) if lines else np.zeros(0, dtype=np.int64)
+    found = malformed(path.name, WIDTH, np.concatenate(refused)) if refused else []
     if line.size == 0:
-        raise ValueError(f"{path}: no rows, must hold at least one below its header")
-    found = malformed(path.name, "wrong number of columns", np.concatenate(refused))
+        why = (
+            f"no well-formed row: {reasons(found)}{_SHORTER}"
+            if found
+            else "no rows, must hold at least one below its header"
+        )
+        raise ValueError(f"{path}: {why}")
     good = np.ones(line.size, dtype=bool)
     for kind, parts in whole.items():
         fine = np.concatenate(parts)
@@ -133,6 +155,7 @@ def read_side(
     found += malformed(path.name, f"repeated {key}", line[good & ~first])
     if not first.any():
         raise ValueError(f"{path}: no well-formed row: {reasons(found)}")
+    mostly(path, found, line.size + sum(part.size for part in refused))
     vocabularies = {name: _vocabulary(coded.pop(name), first) for name in codes}
     return Side(
         ids=Ids(id_[first]),
@@ -172,8 +195,8 @@ def log_or_nan(values: Money) -> Money:
     return np.log(np.where(values > 0, values, np.nan))
 
 
-def _blanked(column: Any, unknown: Sequence[str]) -> Any:
-    return pc.if_else(pc.is_in(column, pa.array(list(unknown), pa.string())), "", column) if unknown else column
+def _blanked(column: Any) -> Any:
+    return pc.if_else(pc.is_in(column, pa.array(UNKNOWN, pa.string())), "", column)
 
 
 def _vocabulary(blocks: list[Any], kept: Flags) -> tuple[Keys, Any]:

@@ -47,6 +47,7 @@ from simulator.datasets.log import (
     calendar_days,
     checked_wait,
     found_by,
+    mostly,
 )
 from simulator.datasets.spill import Intake
 from simulator.records import DAY, PAD, Catalog, Flags, History, Ints, Keys, Money, Table
@@ -141,6 +142,7 @@ def stream_kuairand(path: str | Path, *, label_wait: int = 1800) -> Iterator[Log
                 f"{folder}: no well-formed row of the log on or after {FIRST_DATE}, of {intake.rows:,} rows {earlier:,}"
                 f" are earlier, the others malformed: {reasons(found_log)}"
             )
+        mostly(logs[0] if len(logs) == 1 else folder, found_log, intake.rows)
         items, seen, source, found_history = _history(folder, layout, latest, users.ids, videos.ids)
         yield LogStream(
             catalog=_catalog(users, videos, items, seen, days.base_ctr),

@@ -11,13 +11,13 @@ folder, where ``TMPDIR`` says; some 40 bytes per row) and then hands out the cat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from simulator.datasets.delimited import Malformed
+from simulator.datasets.delimited import Malformed, reasons
 from simulator.datasets.spill import Intake, Rows, Spill, narrowed
 from simulator.records import DAY, Catalog, Flags, Impressions, Ints, Keys
 
@@ -33,6 +33,8 @@ ROW = np.dtype(
 )
 """An impression as it is kept on disk; ``ms`` counts milliseconds since 1970 by the log's own clock, ``place`` is the
 code of the context field besides the hour."""
+MOST = 0.5
+"""Share of a file's rows that may be malformed."""
 BLOCK_ROWS = 1 << 17
 """Impressions that a stream hands out at a time."""
 
@@ -229,6 +231,19 @@ def found_by(intake: Intake, path: object) -> tuple[Malformed, ...]:
     if intake.rows == 0:
         raise ValueError(f"{path}: no rows, must hold at least one below its header")
     return tuple(intake.malformed())
+
+
+def mostly(path: Path, found: Sequence[Malformed], rows: int) -> None:
+    """Refuse a file of whose ``rows`` more than half are malformed: it is not written as its reader takes it.
+
+    Raises:
+        ValueError: one line with the reasons.
+    """
+    count = sum(one.count for one in found)
+    if count > MOST * rows:
+        raise ValueError(
+            f"{path}: {count:,} of {rows:,} rows are malformed, must be at most half of them: {reasons(found)}"
+        )
 
 
 def checked_wait(label_wait: int) -> int:

@@ -50,6 +50,7 @@ from simulator.datasets.log import (
     calendar_days,
     checked_wait,
     found_by,
+    mostly,
 )
 from simulator.datasets.spill import Intake, Rows, Spill, narrowed
 from simulator.records import DAY, PAD, Catalog, Flags, History
@@ -68,7 +69,6 @@ PARTS = 64
 """Parts in which impressions and clicks are joined; a user is in one of them, and memory holds one at a time."""
 
 _EVENT = np.dtype([("user", np.int32), ("ad", np.int32), ("second", np.int64), ("type", np.int8)])
-_UNKNOWN = ("NULL", "null")
 _USER_LISTS = ("jobroles", "edu_fieldofstudies")
 _USER_CODES = (
     "jobroles", "career_level", "discipline_id", "industry_id", "country", "region", "experience_n_entries_class",
@@ -102,7 +102,7 @@ def stream_recsys2017(path: str | Path, *, label_wait: int = 1800) -> Iterator[L
     folder = Path(path)
     if not folder.is_dir():
         raise ValueError(f"path == {str(path)!r}, must be a folder with interactions.csv")
-    text: dict[str, Any] = {"delimiter": "\t", "quotes": False, "unknown": _UNKNOWN}
+    text: dict[str, Any] = {"delimiter": "\t", "quotes": False}
     users, found_users = read_side(one_file(folder, "users.csv"), "id", _USER_CODES, (), lists=_USER_LISTS, **text)
     items, found_items = read_side(
         one_file(folder, "items.csv"), "id", _ITEM_CODES, ("latitude", "longitude", "created_at"),
@@ -124,6 +124,8 @@ def stream_recsys2017(path: str | Path, *, label_wait: int = 1800) -> Iterator[L
         for day in shown.buckets:
             days.add(day, shown.load(day))
             shown.forget(day)
+        found_log = found_by(intake, log)
+        mostly(log, found_log, intake.rows)
         latest = _latest(wanted, len(users.ids))
         yield LogStream(
             catalog=_catalog(users, items, latest, days.base_ctr),
@@ -131,7 +133,7 @@ def stream_recsys2017(path: str | Path, *, label_wait: int = 1800) -> Iterator[L
             label_wait=label_wait,
             report=Report(
                 rows=intake.rows,
-                malformed=(*found_users, *found_items, *found_by(intake, log)),
+                malformed=(*found_users, *found_items, *found_log),
                 duplicates=intake.duplicates,
                 earlier=earlier,
                 kept=len(days.rows),

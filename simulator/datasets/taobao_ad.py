@@ -27,7 +27,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from simulator.datasets.delimited import PLAIN, WIDTH, Chunk, Malformed, Tally, files, integers, one_file, reasons, scan
+from simulator.datasets.delimited import (
+    PLAIN,
+    WIDTH,
+    Chunk,
+    Malformed,
+    Tally,
+    files,
+    integers,
+    one_file,
+    reasons,
+    scan,
+)
 from simulator.datasets.features import Ids, Side, log_or_nan, read_side, standard, with_blanks
 from simulator.datasets.history import Latest
 from simulator.datasets.log import (
@@ -40,6 +51,7 @@ from simulator.datasets.log import (
     calendar_days,
     checked_wait,
     found_by,
+    mostly,
 )
 from simulator.datasets.spill import Intake, Spill, narrowed
 from simulator.records import DAY, PAD, Catalog, History, Ints, Keys, Money
@@ -110,6 +122,7 @@ def stream_taobao_ad(path: str | Path, *, label_wait: int = 1800) -> Iterator[Lo
         found_log = found_by(intake, sample)
         if not len(days.rows):
             raise ValueError(f"{sample}: no well-formed row: {reasons(found_log)}")
+        mostly(sample, found_log, intake.rows)
         behaviour = next(iter(files(folder, "behavior_log.csv")), None)
         history, before, found_actions = _history(behaviour, Path(scratch), users, ads, label_wait, days.origin)
         yield LogStream(

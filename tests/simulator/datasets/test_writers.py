@@ -144,6 +144,54 @@ def test_a_log_of_which_no_row_can_be_used_says_why(fault: str, tmp_path: Path) 
     assert "\n" not in said
 
 
+def by_pandas_in_commas(rows: pd.DataFrame, path: Path, _: str) -> None:
+    """Lists in quotes, names without; blanks spelled, cells padded."""
+    spelled = rows.map(lambda cell: "NA" if cell == "" else f" {cell} " if cell.isdigit() else cell)
+    spelled.to_csv(path, index=False)
+
+
+def test_lists_in_quotes_under_plain_names_are_read(tmp_path: Path) -> None:
+    rewritten("recsys2017", tmp_path / "usual", lambda rows, path, sep: rows.to_csv(path, sep=sep, index=False))
+    rewritten("recsys2017", tmp_path / "other", by_pandas_in_commas)
+    usual, other = (reader("recsys2017")(tmp_path / name) for name in ("usual", "other"))
+    np.testing.assert_array_equal(usual.impressions.label, other.impressions.label)
+    for mine, theirs in ((usual.catalog.users, other.catalog.users), (usual.catalog.ads, other.catalog.ads)):
+        assert mine.rows == theirs.rows
+        np.testing.assert_array_equal(mine.dense, theirs.dense)
+    assert not [one for one in other.report.malformed if one.file != "interactions.csv"]
+
+
+def test_a_feature_row_that_is_no_text_is_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tiny(tmp_path / "log").parent / "user_features_pure.csv"
+    before = reader("kuairand")(path.parent).report.malformed
+    head, first, second, *rest = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([head, first + b"\xff", second + b",\xfe", *rest, b""]))
+    found = {one.kind: one.lines for one in reader("kuairand")(path.parent).report.malformed if one not in before}
+    assert found["not plain text"] == (2,)
+    assert 3 in found["wrong number of columns"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_features_all_of_a_wrong_width_say_so(tmp_path: Path) -> None:
+    """As R's ``write.table(sep = ",")`` leaves them: the header has one column less than the rows."""
+    path = tiny(tmp_path / "log").parent / "user_features_pure.csv"
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([head, *(f'"{i}",{line}' for i, line in enumerate(lines, 1))]) + "\n", encoding="utf-8")
+    said = r"no well-formed row: wrong number of columns: \d+ rows \(lines 2, 3, 4, ...\); R's write.table"
+    with pytest.raises(ValueError, match=said):
+        reader("kuairand")(path.parent)
+
+
+def test_a_file_of_which_most_rows_are_malformed_is_refused(tmp_path: Path) -> None:
+    log = tiny(tmp_path / "log")
+    path = log.parent / "user_features_pure.csv"
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    most = [f"u{line}" if i % 3 else line for i, line in enumerate(lines)]
+    path.write_text("\n".join([head, *most]) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"of \d+ rows are malformed, must be at most half of them: not a number"):
+        reader("kuairand")(log.parent)
+
+
 def test_features_of_which_no_row_can_be_used_say_why(tmp_path: Path) -> None:
     log = tiny(tmp_path / "log")
     path = log.parent / "user_features_pure.csv"
