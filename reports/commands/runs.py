@@ -21,7 +21,10 @@ def plot(run: Path, figure: str | None, form: str | None, out: Path | None, list
 
     figures = load_run(run).figures
     if listed:
-        echo("\n".join(figures.names))
+        for name in figures.names:
+            echo(name)
+        if not figures.names:
+            echo(f"{run}: no figures", err=True)
         return
     if figure is None:
         raise ValueError(f"--figure is missing, {run} has: {', '.join(figures.names) or 'none'}")

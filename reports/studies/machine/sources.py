@@ -29,6 +29,8 @@ UNDECIDING = (
     "reports/studies/machine/git.py", "reports/studies/serving/latency.py", "reports/studies/serving/load.py",
 )  # fmt: skip
 """Pictures, clocks and published figures. What is not named here counts."""
+LONGEST = 200
+"""Characters of a file's path that a plug-in names; a longer text is prose."""
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 
 known: dict[str, str] = {}
@@ -53,6 +55,8 @@ def _deciding() -> dict[str, Path]:
 def plugins(modules: Iterable[str]) -> dict[str, str]:
     """Digest of each file of these modules and of what they import that is neither installed, nor Python's, nor ours.
 
+    So of each file that such a module names: a text in it that is the path of a file, counted from the module's folder.
+
     Args:
         modules: dotted names; those of ours are passed over, for :func:`code` has them.
     """
@@ -62,10 +66,10 @@ def plugins(modules: Iterable[str]) -> dict[str, str]:
 
 def digest(path: Path) -> str:
     """16 hex digits for what a file says: a syntax tree, a table, else its bytes."""
+    if path.suffix not in (".py", ".toml"):
+        return of_bytes(path)
     content = path.read_bytes()
     raw = _hex(content)
-    if path.suffix not in (".py", ".toml"):
-        return raw
     if raw not in known:
         known[raw] = _tree(content) if path.suffix == ".py" else _table(content)
     return known[raw]
@@ -123,7 +127,9 @@ def _beside(module: str) -> dict[str, Path]:
         _refuse_edited(name, spec, path)
         folders = name.split(".") if is_package else name.split(".")[:-1]
         found[path.name if path.suffix == ".zip" else "/".join([*folders, path.name])] = path
-        waiting += _imported(path, name if is_package else name.rpartition(".")[0])
+        tree = _syntax(path)
+        found |= {"/".join([*folders, one]): path.parent / one for one in _files_named(tree, path.parent)}
+        waiting += _imported(tree, name if is_package else name.rpartition(".")[0])
     return found
 
 
@@ -182,13 +188,24 @@ def _installed(path: Path) -> bool:
     return any(path.resolve().is_relative_to(folder) for folder in _folders())
 
 
-def _imported(path: Path, package: str) -> list[str]:
-    """Names that a source file may import, those in functions included; ``package`` is what its dots count from."""
+def _syntax(path: Path) -> ast.AST:
+    """Of a source file; empty where it is none."""
     try:
-        tree = ast.parse(path.read_bytes()) if path.suffix == ".py" else None
+        return ast.parse(path.read_bytes() if path.suffix == ".py" else b"")
     except (SyntaxError, ValueError):
-        tree = None
-    return [name for node in (ast.walk(tree) if tree else ()) for name in _names(node, package) if name]
+        return ast.Module([], [])
+
+
+def _files_named(tree: ast.AST, folder: Path) -> list[str]:
+    """Texts of a source file that are each the path of a file in its folder or below, e.g. ``weights.json``."""
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    inside = [text for text in texts if text.isprintable() and not {"", "..", "/"} & {text, *Path(text).parts}]
+    return [Path(text).as_posix() for text in sorted(inside) if len(text) < LONGEST and (folder / text).is_file()]
+
+
+def _imported(tree: ast.AST, package: str) -> list[str]:
+    """Names that a source file may import, those in functions included; ``package`` is what its dots count from."""
+    return [name for node in ast.walk(tree) for name in _names(node, package) if name]
 
 
 def _names(node: ast.AST, package: str) -> Iterator[str]:

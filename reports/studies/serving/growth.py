@@ -114,11 +114,16 @@ def line(size: Sequence[float], values: Sequence[float]) -> dict[str, float]:
 
 @contextmanager
 def _enough_memory(dial: Dial, times: int) -> Iterator[None]:
-    """One line for a size whose process ran out of memory, or was killed for it."""
+    """One line for a size whose process ran out of memory, or ended otherwise before it had measured."""
     try:
         yield
-    except (MemoryError, BrokenProcessPool):
+    except MemoryError:
         raise ValueError(f"multiples == {times}, must be lower: out of memory with so many times the {dial}") from None
+    except BrokenProcessPool:
+        raise ValueError(
+            f"multiples == {times}: the process with so many times the {dial} ended before it had measured, as one "
+            "that is killed does; give the same command again, with a lower one if it was out of memory"
+        ) from None
 
 
 def run(config: GrowthConfig, out: Path, *, quiet: bool = False, command: str = "") -> dict[str, Any]:

@@ -120,6 +120,7 @@ class TestToy:
         monkeypatch.setitem(registry._added, "toy", Kind(name="toy", command="", file="toy.json", needs=("tree",)))
         run = load_run(toy)
         assert (run.tables, run.figures.names, run.text, run.verdict) == ((), (), "", ("", ""))
+        assert cs3bench("plot", str(toy), "--list") == (0, "", f"{toy}: no figures\n")
         assert "kind == 'toy', this kind has no page" in said(cs3bench("report", str(toy))[2])
         assert "no metric in common" in said(cs3bench("compare", str(toy))[2])
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from reports.commands.growth import growth
-from reports.studies.serving.growth import GrowthConfig, line, run
+from reports.studies.serving.growth import GrowthConfig, _enough_memory, line, run
 from simulator.experiment import read_json
 from tests.reports.run_contract import check_run
 
@@ -26,6 +27,18 @@ def test_every_size_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert small < large < 8 * small
     assert "| users | 6,400 |" in (tmp_path / "growth.md").read_text(encoding="utf-8")
     check_run(tmp_path, "growth", "sizes", "fits")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError, r"^multiples == 8, must be lower: out of memory with so many times the ads$"),
+        (BrokenProcessPool, r"^multiples == 8: the process with so many times the ads ended before it had measured"),
+    ],
+)
+def test_a_process_that_ends_early_is_called_what_it_is(error: type[Exception], line: str) -> None:
+    with pytest.raises(ValueError, match=line), _enough_memory("ads", 8):
+        raise error
 
 
 def test_the_line_and_its_exponent() -> None:

@@ -43,6 +43,25 @@ def test_it_is_the_syntax_that_counts(tmp_path, text, same):
     assert (sources.digest(tmp_path / "one.py") == sources.digest(tmp_path / "other.py")) is same
 
 
+def test_a_file_that_a_plugin_names_is_part_of_it(folder):
+    write(folder / "pkg/__init__.py")
+    write(
+        folder / "pkg/towers.py",
+        "import alone\nA = open('weights.json'), 'deep/more.bin', '', '.', 'deep', '/dev/null'",
+    )
+    write(folder / "pkg/weights.json", "1")
+    write(folder / "pkg/deep/more.bin", "1")
+    write(folder / "pkg/other.json", "1")
+    write(folder / "alone.py", f"X = 'weights.csv', '../up.txt', 'a\\0b', {'x' * 300!r}\n")
+    write(folder / "weights.csv", "1")
+    write(folder.parent / "up.txt", "1")
+    found = sources.plugins(["pkg.towers"])
+    names = ["alone.py", "pkg/__init__.py", "pkg/deep/more.bin", "pkg/towers.py", "pkg/weights.json", "weights.csv"]
+    assert list(found) == names
+    write(folder / "pkg/weights.json", "2")
+    assert [name for name, one in sources.plugins(["pkg.towers"]).items() if found[name] != one] == ["pkg/weights.json"]
+
+
 def test_a_plugin_is_its_file_and_all_that_it_imports_beside_it(folder):
     write(folder / "pkg/__init__.py")
     write(folder / "pkg/towers.py", "import numpy, simulator.log\nfrom . import layers\nfrom .deep.more import x\n")
