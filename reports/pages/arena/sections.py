@@ -12,7 +12,7 @@ from reports.drawing import wording
 from reports.drawing.strokes import direction
 from reports.drawing.tables import Cell, Table, table
 from reports.numbers.mechanisms import WORTH_REVENUE
-from reports.pages.ab.model_sections import latency
+from reports.pages.ab.costs import latency
 from reports.pages.arena.figures import HIT, MONEY, in_plane, ranked
 from reports.pages.parts import Section, appendix, effect_cell, worlds
 from reports.records.spelling import capitals

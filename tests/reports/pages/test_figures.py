@@ -6,7 +6,7 @@ import pytest
 
 from reports.drawing import strokes
 from reports.pages.ab import arms as run_arms
-from reports.pages.ab import effect_figures, figures, model_figures, money_figures
+from reports.pages.ab import calibration, figures, forest, funnel, k_sweep, learning, references
 from tests.reports import sample_run
 
 NAMES = [
@@ -83,7 +83,7 @@ def test_no_svg_carries_a_date(drawn):
 
 def test_drawing_leaves_the_global_style_alone():
     before = dict(mpl.rcParams)
-    money_figures.references(sample_run.results())
+    references.figure(sample_run.results())
     assert dict(mpl.rcParams) == before
 
 
@@ -100,8 +100,8 @@ def test_a_figure_without_its_section_is_skipped(name, section, gap):
 
 def test_without_latency_there_is_no_plane_and_the_sweep_shows_revenue_alone():
     assert "plane" not in figures.drawable(sample_run.results(), {})
-    assert len(money_figures.k_sweep(sample_run.results(), {}).axes) == 1
-    assert len(money_figures.k_sweep(sample_run.results(), sample_run.timing()).axes) == 2
+    assert len(k_sweep.figure(sample_run.results(), {}).axes) == 1
+    assert len(k_sweep.figure(sample_run.results(), sample_run.timing()).axes) == 2
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,7 +119,7 @@ def test_an_aa_run_is_drawn_with_every_effect_on_the_line_of_zero():
     results["treatment"] = results["control"]
     for metric in results["metrics"].values():
         metric |= {"treatment": metric["control"], "rel_effect": 0.0, "effect": 0.0, "ci": [0.0, 0.0], "p": None}
-    figure = effect_figures.forest(results)
+    figure = forest.figure(results)
     assert texts(figure).count("0%  [0%, 0%]") == 6
     lo, hi = figure.axes[0].get_xlim()
     assert lo < 0 < hi
@@ -127,7 +127,7 @@ def test_an_aa_run_is_drawn_with_every_effect_on_the_line_of_zero():
 
 
 def test_forest_has_a_row_for_each_metric_and_ticks_in_per_cent():
-    figure = effect_figures.forest(sample_run.results())
+    figure = forest.figure(sample_run.results())
     words = texts(figure)
     assert all(metric["label"] in words for metric in sample_run.results()["metrics"].values())
     assert "+2.60%  [+1.47%, +3.73%]" in words
@@ -153,14 +153,14 @@ def test_direction_needs_the_whole_interval_on_one_side(better, ci, side):
 
 
 def test_funnel_bars_are_the_money_and_their_words_the_loss():
-    figure = money_figures.funnel(sample_run.results())
+    figure = funnel.figure(sample_run.results())
     widths = [patch.get_width() for patch in figure.axes[0].patches]
     assert widths == [1712.0, 1531.2, 1342.8, 1265.6, 1712.0, 1577.9, 1381.1, 1298.5]
     assert "1,531  (−10.6%)" in texts(figure)
 
 
 def test_the_seam_stands_between_the_last_burn_in_day_and_the_first_test_day():
-    ax = model_figures.learning(sample_run.results()).axes[0]
+    ax = learning.figure(sample_run.results()).axes[0]
     vertical = [line for line in ax.lines if len(set(np.asarray(line.get_xdata()))) == 1]
     assert [float(np.asarray(line.get_xdata())[0]) for line in vertical] == [10.5]
 
@@ -168,7 +168,7 @@ def test_the_seam_stands_between_the_last_burn_in_day_and_the_first_test_day():
 def test_calibration_is_observed_over_predicted():
     results = sample_run.results()
     bins = results["calibration"]["dssm"]["retriever"]
-    line = next(line for line in model_figures.calibration(results).axes[0].lines if line.get_label() == "dssm")
+    line = next(line for line in calibration.figure(results).axes[0].lines if line.get_label() == "dssm")
     np.testing.assert_allclose(line.get_ydata(), np.divide(bins["y"], bins["p"]))
 
 

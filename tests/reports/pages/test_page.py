@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from reports.pages import parts, shell
-from reports.pages.ab import budget_sections, effect_sections, figures, headline, model_sections, page
+from reports.pages.ab import budgets, figures, headline, ladder, learning, page
 from tests.reports import sample_run
 
 ORDER = [
@@ -155,14 +155,14 @@ def test_a_curve_that_still_rises_is_said_in_words(run):
     assert "Not at a plateau: recall of dssm+cs3 is still rising (+1.20%" in words(text)
     results = sample_run.results()
     results["learning"]["dssm+cs3"]["plateau"]["recall"]["rising"] = False
-    assert "reached its plateau" in model_sections.learning(results).lead
+    assert "reached its plateau" in learning.section(results).lead
 
 
 def test_a_plateau_that_was_not_judged_is_not_claimed():
     results = sample_run.results()
     for curve in results["learning"].values():
         curve["plateau"] = None
-    assert model_sections.learning(results).lead == ""
+    assert learning.section(results).lead == ""
 
 
 def test_figures_take_their_colours_from_the_theme(run):
@@ -281,7 +281,7 @@ def test_the_line_below_the_verdict_tells_the_lift_and_how_it_stands_to_the_trut
 
 
 def test_budgets_are_told_by_day_and_arm():
-    found = budget_sections.budgets(sample_run.results())
+    found = budgets.section(sample_run.results())
     assert found.lead.endswith("over-delivery: dssm 4.90% and 0.16%; dssm+cs3 5.50% and 0.16%.")
     cells = [[cell.text for cell in row] for row in found.tables[0].rows]
     assert cells[0] == ["dssm", "1", "25,200", "4.30%", "[3.70%, 4.90%]", "0.04%", "[0.01%, 0.07%]"]
@@ -321,7 +321,7 @@ def test_an_svg_without_a_view_box_is_an_error():
 
 
 def test_the_ladder_is_told_rung_by_rung():
-    assert effect_sections.ladder(sample_run.results()).lead == (
+    assert ladder.section(sample_run.results()).lead == (
         "Revenue, rung by rung: dssm-bare → dssm: +44.0%; dssm → dssm+cs3: +2.68%."
     )
 

@@ -1,4 +1,4 @@
-"""The pictures of models: calibration, and what the nights read while they learn."""
+"""Observed over predicted clicks: the picture and its words."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reports.drawing import hover
-from reports.drawing.strokes import (
-    MUTED,
-    Mark,
-    band,
-    canvas,
-    floats,
-    legend,
-    percent_axis,
-    styled,
-    whole_days,
-)
+from reports.drawing import hover, wording
+from reports.drawing.strokes import MUTED, Mark, canvas, floats, legend, percent_axis, styled
+from reports.drawing.tables import table
 from reports.pages.ab.arms import by_arm, marks
+from reports.pages.parts import Section, columns_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +22,7 @@ Record = Mapping[str, Any]
 
 
 @styled
-def calibration(results: Record) -> Figure:
+def figure(results: Record) -> Figure:
     """Observed over predicted clicks against the predicted rate, by equal-mass bins: retriever left, ranker right."""
     looks, found = marks(results), by_arm(results, "calibration")
     stages = [stage for stage in ("retriever", "ranker") if any(parts.get(stage) for parts in found.values())]
@@ -84,41 +76,33 @@ def _rate_ticks(ax: Axes, rates: NDArray[np.float64]) -> None:
     percent_axis(ax.xaxis, sign=False)
 
 
-LEARNED = {"recall": ("Recall@K", 0, 1), "logloss": ("Logloss", 0, np.inf), "tau": ("Tau to the ranker", -1, 1)}
-"""What a night reads: its name, and the least and the greatest value that it can have."""
-
-
-@styled
-def learning(results: Record) -> Figure:
-    """Recall, logloss and tau of every arm over simulated days, with the seam where the arms part."""
-    looks, curves = marks(results), by_arm(results, "learning")
-    shown = [key for key in LEARNED if any(curve.get(key) for curve in curves.values())]
-    figure, axes = canvas(3.0, columns=max(1, len(shown)))
-    for ax, key in zip(axes, shown, strict=True):
-        label, least, greatest = LEARNED[key]
-        for arm, curve in curves.items():
-            if curve.get(key):
-                day = floats(curve["day"])
-                band(ax, day, curve[key], looks[arm]._replace(marker=""), arm)
-                whole_days(ax, day)
-        ax.set_ylim(*np.clip(ax.get_ylim(), least, greatest))
-        ax.set_title(label)
-        ax.set_xlabel("Simulated day")
-        ax.grid(axis="y")
-        _seam(ax, next(iter(curves.values())))
-    legend(figure, axes[0])
-    return figure
-
-
-def _seam(ax: Axes, curve: Record) -> None:
-    """A line between the last burn-in day and the first test day, named on either side."""
-    day, phase = floats(curve["day"]), np.array(curve.get("phase") or ())
-    if phase.size != day.size or len(set(phase.tolist())) < 2:
-        return
-    spot = (day[phase != "test"].max() + day[phase == "test"].min()) / 2
-    ax.axvline(spot, color=MUTED, lw=0.9, ls=(0, (4, 3)))
-    for words, shift, side in (("burn-in", -4, "right"), ("test", 4, "left")):
-        ax.annotate(
-            words, (spot, 1.0), (shift, -1), xycoords=("data", "axes fraction"), textcoords="offset points",
-            ha=side, va="top", fontsize=8, color=MUTED,
-        )  # fmt: skip
+def section(results: Record) -> Section:
+    """Reliability and PCOC of the retriever and the ranker."""
+    rows, ratios, counted = [], [], 0.0
+    for arm, parts in by_arm(results, "calibration").items():
+        for stage in ("retriever", "ranker"):
+            bins = parts.get(stage)
+            if not bins:
+                continue
+            ratios.append(f"{arm} {stage} {wording.number(bins.get('pcoc'))}")
+            counted = max(counted, sum(n for n in bins.get("n") or () if wording.known(n)))
+            for p, y, lo, hi, true, n in columns_of(bins, "p", "y", "lo", "hi", "true", "n"):
+                rates = [wording.number(p), wording.number(y), wording.span((lo, hi)), wording.number(true)]
+                rows.append([arm, stage, *rates, wording.number(n)])
+    lead = (
+        f"Predicted over observed clicks (PCOC; 1 is perfect, above 1 is too hopeful): {', '.join(ratios)}."
+        if ratios
+        else ""
+    )
+    columns = ("Arm", "Stage", "Predicted", "Observed", "95% CI", "True", "n")
+    return Section(
+        key="calibration",
+        title="Calibration",
+        lead=lead,
+        figure="calibration",
+        alt=f"Observed over predicted click rate by bin of predicted rate. {lead}",
+        caption="Reliability by equal-mass bins of matured impressions, shown as observed over predicted so that "
+        "small errors show; on the line is perfect. 95% intervals of the observed rate; up to "
+        f"{wording.number(counted)} impressions an arm. Crosses: the world's true click rate of the same bin.",
+        tables=(table("Reliability", columns, rows),),
+    )

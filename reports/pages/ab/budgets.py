@@ -1,18 +1,45 @@
-"""What the page says about budgets: who runs dry, and what is delivered past the money, day by day."""
+"""Budgets and pacing: the picture and its words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reports.drawing import wording
+from reports.drawing.strokes import MARKS, band, canvas, floats, legend, percent_axis, styled, whole_days
 from reports.drawing.tables import table
 from reports.pages.parts import Section, columns_of, worlds
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHARES = (("bound", "On budget-bound ads"), ("unpaid", "Over-delivery"))
+"""Key of a share of the day's spend, and its name."""
 Record = Mapping[str, Any]
 
 
-def budgets(results: Record) -> Section:
+@styled
+def figure(results: Record) -> Figure:
+    """Share of the day's spend on budget-bound ads, and over-delivery as a share of it, both arms by test day."""
+    figure, axes = canvas(2.6, columns=len(SHARES))
+    for ax, (key, title) in zip(axes, SHARES, strict=True):
+        tops = [0.0]
+        for place, (arm, found) in enumerate(results["budgets"].items()):
+            day = floats(found["day"])
+            band(ax, day, found[key], MARKS[place % len(MARKS)], arm)
+            whole_days(ax, day)
+            tops.extend(value for value in floats(found[key].get("mean")) if value > 0)
+        ax.set_title(title)
+        ax.set_xlabel("Simulated day since the arms parted")
+        ax.set_ylim(bottom=0) if max(tops) else ax.set_ylim(0, 0.01)
+        percent_axis(ax.yaxis, sign=False)
+        ax.grid(axis="y")
+    axes[0].set_ylabel("Share of the day's spend")
+    legend(figure, axes[0])
+    return figure
+
+
+def section(results: Record) -> Section:
     """Spend by day, the share of it on budget-bound ads, and over-delivery."""
     found = results["budgets"]
     rows, said = [], []
