@@ -15,13 +15,14 @@ from reports.records.spelling import Spelling
 from reports.studies.arms import ORACLE, parse
 from reports.studies.machine.engines import Dask
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import Answer, run_or_resume
 from reports.studies.machine.workers import one_thread
 from reports.studies.market.cells import A_A, BURN_IN, Task
 from reports.studies.market.evaluation import k_grid
 from reports.studies.market.slates import differing, shown
 from reports.studies.market.summary import summarise
 from reports.studies.market.twins import compute_missing, facts_of, trained
-from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.experiment import Cell, RunDirectory, digest
 from simulator.feasible import check, check_worlds, worlds_of
 from simulator.names import readable
 from simulator.scenario import Scenario
@@ -118,24 +119,26 @@ def run_ab(
     Raises:
         ValueError: one line, for anything the caller can mend.
     """
-    begin = time.perf_counter()
     for spelling in (plan.control, plan.treatment):
         parse(spelling)
     check(plan.scenario)
     check_worlds(plan.scenario, worlds_of(plan.scenario))
     root = out or plan.default_out()
-    with RunDirectory.alone(root, manifest_of(plan)) as run:
-        cells = cells_of(plan)
+    cells = cells_of(plan)
+
+    def answer(run: RunDirectory) -> Answer:
+        begin = time.perf_counter()
         compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet, engine=engine)
-        results = _summary(plan, run, cells)
-        write_json(root / "results.json", results)
-        if not (root / "timing.json").exists():
-            timing = {"latency": _latency(plan, run, cells), "wall_seconds": {"total": time.perf_counter() - begin}}
+
+        def clock() -> dict[str, Any]:
             from reports.studies.serving.latency import machine
 
-            write_json(root / "timing.json", timing | {"machine": machine(), "jobs": jobs})
-        run.finish()
-    return root, read_json(root / "results.json")
+            timing = {"latency": _latency(plan, run, cells), "wall_seconds": {"total": time.perf_counter() - begin}}
+            return timing | {"machine": machine(), "jobs": jobs}
+
+        return Answer(_summary(plan, run, cells), clock)
+
+    return root, run_or_resume(root, manifest_of(plan), answer)
 
 
 def manifest_of(plan: Plan) -> dict[str, Any]:

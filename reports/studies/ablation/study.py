@@ -29,6 +29,7 @@ from reports.records.spelling import added
 from reports.studies.arena.study import shipped
 from reports.studies.machine.engines import Dask
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import Answer, run_or_resume
 from reports.studies.machine.workers import one_thread
 from reports.studies.market.cells import A_A, BURN_IN, Task
 from reports.studies.market.evaluation import sample
@@ -159,16 +160,20 @@ def run_ablation(
     root = out or plan.default_out()
     more: dict[str, Any] = {"cells": sum(planned(plan, s) for s in plan.scenarios), "small": plan.small}
     seeds = worlds_of(plan.scenarios[0])
-    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, **more)):
+
+    def answer(_: RunDirectory) -> Answer:
         found, timed = {}, {}
         for scenario in plan.scenarios:
             found[scenario.name], timed[scenario.name] = _scenario(plan, scenario, root.absolute(), jobs, quiet, engine)
-        write_json(root / "results.json", summary(plan, found))
-        if not (root / "timing.json").exists():
+
+        def clock() -> dict[str, Any]:
             from reports.studies.serving.latency import machine
 
-            write_json(root / "timing.json", {"jobs": jobs, "serving": timed, "machine": machine()})
-    return root, read_json(root / "results.json")
+            return {"jobs": jobs, "serving": timed, "machine": machine()}
+
+        return Answer(summary(plan, found), clock)
+
+    return root, run_or_resume(root, manifest(plan.identity(), command=plan.command, seeds=seeds, **more), answer)
 
 
 @dataclass(frozen=True, kw_only=True)

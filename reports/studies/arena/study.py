@@ -27,6 +27,7 @@ from reports.studies.arena.costs import equal_latency, pareto, upkeep
 from reports.studies.arms import ORACLE, parse
 from reports.studies.machine.engines import Dask
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import Answer, run_or_resume
 from reports.studies.machine.workers import one_thread
 from reports.studies.market.cells import A_A, BURN_IN, Task
 from reports.studies.market.evaluation import k_grid
@@ -35,7 +36,7 @@ from reports.studies.market.lights import lights
 from reports.studies.market.slates import Differing, compared, not_compared
 from reports.studies.market.summary import Facts, compare
 from reports.studies.market.twins import compute_missing, facts_of, trained
-from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.experiment import Cell, RunDirectory, digest
 from simulator.feasible import check, check_worlds, worlds_of
 from simulator.names import readable
 from simulator.scenario import Scenario
@@ -164,7 +165,6 @@ def run_arena(
     Raises:
         ValueError: one line, for anything the caller can mend.
     """
-    begin = time.perf_counter()
     _check(plan.arms)
     seeds = worlds_of(plan.scenario)
     check(plan.scenario)
@@ -172,18 +172,19 @@ def run_arena(
     root = out or plan.default_out()
     cells = cells_of(plan)
     more: dict[str, Any] = {"cells": len(cells.all()), "arms": plan.arms, "small": plan.small}
-    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=seeds, **more)) as run:
+
+    def answer(run: RunDirectory) -> Answer:
+        begin = time.perf_counter()
         compute_missing(run, plan.scenario, _tasks(plan, run, cells), jobs=jobs, quiet=quiet, engine=engine)
         facts = {arm: facts_of(run, mine) for arm, mine in cells.arms.items()}
-        results = summary(plan, facts, facts_of(run, [cells.a_a])[0], compared(run, cells.arms))
-        write_json(root / "results.json", results)
-        if not (root / "timing.json").exists():
+
+        def clock() -> dict[str, Any]:
             timing = _timing(plan, run, cells, facts)
-            write_json(
-                root / "timing.json", timing | {"wall_seconds": {"total": time.perf_counter() - begin}, "jobs": jobs}
-            )
-        run.finish()
-    return root, read_json(root / "results.json")
+            return timing | {"wall_seconds": {"total": time.perf_counter() - begin}, "jobs": jobs}
+
+        return Answer(summary(plan, facts, facts_of(run, [cells.a_a])[0], compared(run, cells.arms)), clock)
+
+    return root, run_or_resume(root, manifest(plan.identity(), command=plan.command, seeds=seeds, **more), answer)
 
 
 def _check(arms: Sequence[str]) -> None:

@@ -29,13 +29,14 @@ from reports.studies.arms import parse
 from reports.studies.lab.live import LabTask, Live, compute, ticks
 from reports.studies.machine.engines import Dask
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import Answer, run_or_resume
 from reports.studies.machine.workers import compute_all, one_thread
 from reports.studies.market.twins import facts_of
 from reports.studies.sensitivity.levels import apart
 from simulator import feasible
 from simulator.config import validated
 from simulator.designs import LIVE, Assignment, DesignConfig
-from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.experiment import Cell, RunDirectory, digest
 from simulator.names import readable
 from simulator.scenario import Scenario
 from simulator.training_rows import Training
@@ -132,13 +133,14 @@ def run_lab(
     Raises:
         ValueError: one line, for anything the caller can mend.
     """
-    begin = time.perf_counter()
     check(plan)
     root = out or plan.default_out()
     arms = (*plan.interference, *plan.contamination)
     tasks = tasks_of(plan, root.absolute())
     more: dict[str, Any] = {"cells": len(tasks), "arms": arms, "small": plan.small}
-    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=plan.seeds, **more)) as run:
+
+    def answer(run: RunDirectory) -> Answer:
+        begin = time.perf_counter()
         missing = run.missing(tasks)
         compute_all(
             run,
@@ -151,15 +153,15 @@ def run_lab(
             quiet=quiet,
             engine=engine,
         )
-        results = summary(plan, {cell: facts_of(run, [cell])[0] for cell in tasks})
-        write_json(root / "results.json", results)
-        if not (root / "timing.json").exists():
+
+        def clock() -> dict[str, Any]:
             from reports.studies.serving.latency import machine
 
-            seconds = time.perf_counter() - begin
-            write_json(root / "timing.json", {"wall_seconds": {"total": seconds}, "machine": machine(), "jobs": jobs})
-        run.finish()
-    return root, read_json(root / "results.json")
+            return {"wall_seconds": {"total": time.perf_counter() - begin}, "machine": machine(), "jobs": jobs}
+
+        return Answer(summary(plan, {cell: facts_of(run, [cell])[0] for cell in tasks}), clock)
+
+    return root, run_or_resume(root, manifest(plan.identity(), command=plan.command, seeds=plan.seeds, **more), answer)
 
 
 def check(plan: Plan) -> None:

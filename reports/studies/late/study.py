@@ -21,6 +21,7 @@ from reports.studies.late.items import LATE, SINGLE, Side, eligible_bids, of_siz
 from reports.studies.late.ways import FACET_WAYS, VECTOR_WAYS, Way, measured
 from reports.studies.machine.kernels import agree, kernels
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import TIMING, Answer, run_or_resume
 from reports.studies.machine.workers import one_thread
 from simulator import feasible
 from simulator.config import MOST_SEED, Section
@@ -96,7 +97,8 @@ def run(config: LateConfig, out: Path, *, quiet: bool = False, command: str = ""
     feasible.check(config.world)
     feasible.check_worlds(config.world, [config.seed])
     fits(4 * WIDTH * max(config.ads), f"ads == {max(config.ads)}")
-    with RunDirectory.alone(out, manifest(config.identity(), command=command, seeds=[config.seed])) as directory:
+
+    def answer(directory: RunDirectory) -> Answer:
         directory.tidy()
         sizes_asked = [_cell(config, kind, ads) for kind in KINDS for ads in config.ads]
         if not all(directory.done(cell) for cell in sizes_asked):
@@ -107,20 +109,23 @@ def run(config: LateConfig, out: Path, *, quiet: bool = False, command: str = ""
             for kind in KINDS:
                 for ads in sizes:
                     _measure(config, directory, sides[kind], kind, ads, quiet)
-        results = assemble(config, directory, sides, sizes)
-        write_json(out / "results.json", results)
-        from reports.studies.serving.latency import machine
 
-        clock = {
-            kind: [read_json(directory.cell(_cell(config, kind, ads)) / "clock.json") for ads in sizes]
-            for kind in KINDS
-        }
-        write_json(out / "timing.json", {"sizes": clock, "machine": machine()})
+        def clock() -> dict[str, Any]:
+            from reports.studies.serving.latency import machine
+
+            cells = {kind: [directory.cell(_cell(config, kind, ads)) for ads in sizes] for kind in KINDS}
+            measured = {kind: [read_json(home / "clock.json") for home in homes] for kind, homes in cells.items()}
+            return {"sizes": measured, "machine": machine()}
+
+        return Answer(assemble(config, directory, sides, sizes), clock)
+
+    def page(results: dict[str, Any]) -> None:
         from reports.pages.late.page import write_late
 
-        results, timing = read_json(out / "results.json"), read_json(out / "timing.json")
-        write_late(results, timing, out)
-    return results
+        write_late(results, read_json(out / TIMING), out)
+
+    written = manifest(config.identity(), command=command, seeds=[config.seed])
+    return run_or_resume(out, written, answer, timed_again=True, after=page)
 
 
 def _cell(config: LateConfig, kind: str, ads: int) -> Cell:

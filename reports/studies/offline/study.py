@@ -27,6 +27,7 @@ from pydantic import Field
 from reports.studies import arms
 from reports.studies.arm_settings import strangers
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import Answer, run_or_resume
 from reports.studies.machine.states import fitting, load_array, load_arrays
 from reports.studies.machine.workers import Progress, compute_all, one_thread
 from reports.studies.offline.fields import LabelWait, Seeds, Sync, check_learned
@@ -150,23 +151,24 @@ def run(config: OfflineConfig, out: Path, *, jobs: int = 1, quiet: bool = False,
     identity = identity_of(config, data)
     cells = [Cell(world=seed, name=model) for seed in config.seeds for model in models]
     made: dict[str, Any] = {"arms": models, "reader": config.data, "data": read_with_files(config).told()}
-    with RunDirectory.alone(
-        out, manifest(identity, command=command, seeds=config.seeds, cells=len(cells), **made)
-    ) as run:
+
+    def answer(run: RunDirectory) -> Answer:
         _compute_missing(
             config, run, identity, cells, sum(1 for _ in steps(data.impressions, config.sync)), jobs, quiet
         )
         scored = {model: [_load(run, Cell(world=seed, name=model)) for seed in config.seeds] for model in models}
         with one_thread():
             results = assemble(study_of(config), data, scored)
-        write_json(out / "results.json", results)
         seconds = {str(cell.path): read_json(run.cell(cell) / "timing.json")["seconds"] for cell in cells}
-        write_json(out / "timing.json", {"wall_seconds": {"cells": seconds}, "jobs": jobs})
-        run.finish()
+        return Answer(results, lambda: {"wall_seconds": {"cells": seconds}, "jobs": jobs})
+
+    def page(results: dict[str, Any]) -> None:
         from reports.pages.offline.page import write_page
 
         write_page(results, out)
-    return results
+
+    written = manifest(identity, command=command, seeds=config.seeds, cells=len(cells), **made)
+    return run_or_resume(out, written, answer, timed_again=True, after=page)
 
 
 def checked(config: OfflineConfig) -> tuple[list[str], RealLog]:

@@ -18,6 +18,7 @@ from reports.numbers.untested import untested, why
 from reports.studies.arms import parse
 from reports.studies.machine.engines import Dask
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import Answer, run_or_resume
 from reports.studies.machine.workers import one_thread
 from reports.studies.market.cells import BURN_IN, Task
 from reports.studies.market.evaluation import equal_revenue_k
@@ -27,7 +28,7 @@ from reports.studies.market.summary import Facts, compare
 from reports.studies.market.twins import compute_missing, facts_of
 from reports.studies.sensitivity.dials import DIALS, WHOLE
 from reports.studies.sensitivity.levels import apart
-from simulator.experiment import Cell, RunDirectory, digest, read_json, write_json
+from simulator.experiment import Cell, RunDirectory, digest
 from simulator.feasible import check_worlds, worlds_of
 from simulator.names import readable
 from simulator.plugins import nearest
@@ -132,15 +133,15 @@ def run_sensitivity(
     root = out or plan.default_out()
     cells = sum(len(cells_of(plan, scenario)) for scenario in levels.values())
     more: dict[str, Any] = {"cells": cells, "arms": (plan.control, plan.treatment), "small": plan.small}
-    with RunDirectory.alone(root, manifest(plan.identity(), command=plan.command, seeds=plan.seeds, **more)):
+
+    def answer(_: RunDirectory) -> Answer:
         found = [
             _level(plan, scenario, root / "levels" / f"{level:g}", jobs, quiet, engine)
             for level, scenario in levels.items()
         ]
-        write_json(root / "results.json", summary(plan, list(levels.values()), found))
-        if not (root / "timing.json").exists():
-            write_json(root / "timing.json", {"jobs": jobs})
-    return root, read_json(root / "results.json")
+        return Answer(summary(plan, list(levels.values()), found), lambda: {"jobs": jobs})
+
+    return root, run_or_resume(root, manifest(plan.identity(), command=plan.command, seeds=plan.seeds, **more), answer)
 
 
 def cells_of(plan: Plan, scenario: Scenario) -> list[Cell]:

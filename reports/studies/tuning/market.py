@@ -18,15 +18,16 @@ from pydantic import Field
 
 from reports.studies import arms
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import Answer, run_or_resume
 from reports.studies.machine.states import load_array
 from reports.studies.machine.workers import Progress, compute_all, one_thread
 from reports.studies.market.evaluation import read_panel, sample
-from reports.studies.tuning.offline import described, spelled
+from reports.studies.tuning.offline import described, write_tuned
 from reports.studies.tuning.search import Point, Space, search
 from reports.studies.tuning.settings import NIGHTS, burn_in_log
 from simulator import feasible
 from simulator.config import MOST_SEED, Section
-from simulator.experiment import Cell, RunDirectory, read_json, write_bytes, write_json
+from simulator.experiment import Cell, RunDirectory, read_json, write_json
 from simulator.log import read_parquet, write_parquet
 from simulator.marketplace import learn_from_log
 from simulator.records import DAY, Impressions
@@ -129,7 +130,8 @@ def run(
     log = Cell(world=config.seed, name=LOG)
     every = [log, *(Cell(world=config.seed, name=model) for model in config.models)]
     written = manifest(identity, command=command, seeds=[config.seed], cells=len(every), arms=config.models)
-    with RunDirectory.alone(out, written) as directory:
+
+    def answer(directory: RunDirectory) -> Answer:
         missing = directory.missing(every)
         per_day = -(-DAY // config.scenario.cascade.tick)
 
@@ -163,9 +165,9 @@ def run(
             "k": config.scenario.cascade.candidates,
             "models": found,
         }
-        write_json(out / "tuning.json", results)
-        write_bytes(out / "tuned.toml", spelled({model: one["best"] for model, one in found.items()}).encode())
-    return results
+        return Answer(results)
+
+    return run_or_resume(out, written, answer, file="tuning.json", after=lambda results: write_tuned(results, out))
 
 
 def compute(task: Task, cells: int) -> None:

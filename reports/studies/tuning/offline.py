@@ -21,6 +21,7 @@ from reports.numbers.discrimination import auc
 from reports.studies import arms
 from reports.studies.arm_settings import check_settings, strangers
 from reports.studies.machine.manifests import made_by, manifest
+from reports.studies.machine.runner import Answer, run_or_resume
 from reports.studies.machine.states import load_arrays
 from reports.studies.machine.workers import Progress, compute_all, one_thread
 from reports.studies.offline.fields import LabelWait, Seed, Sync, check_both_classes, check_learned, once
@@ -136,7 +137,8 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
         "reader": config.data,
         "data": read_with_files(config.offline()).told(),
     }
-    with RunDirectory.alone(out, manifest(identity, command=command, seeds=[config.seed], **made)) as run:
+
+    def answer(run: RunDirectory) -> Answer:
         cells = [Cell(world=config.seed, name=model) for model in config.models]
         periods = sum(1 for _ in steps(fit_rows(config)[0], config.sync))
         traded = [replace(cell, variant=TRADED) for cell in cells]
@@ -167,9 +169,16 @@ def run(config: TuneConfig, out: Path, *, jobs: int = 1, quiet: bool = False, co
         )
         found = {cell.name: read_json(run.cell(cell) / "cell.json") for cell in traded}
         results = {"schema": 1, "kind": "tune", "data": config.data, "budget": config.budget, "models": found}
-        write_json(out / "tuning.json", results)
-        write_bytes(out / "tuned.toml", spelled({model: one["best"] for model, one in found.items()}).encode())
-    return results
+        return Answer(results)
+
+    written = manifest(identity, command=command, seeds=[config.seed], **made)
+    return run_or_resume(out, written, answer, file="tuning.json", after=lambda results: write_tuned(results, out))
+
+
+def write_tuned(results: Mapping[str, Any], out: Path) -> None:
+    """Write the winners of a search, ``tuned.toml``."""
+    best = {model: one["best"] for model, one in results["models"].items()}
+    write_bytes(out / "tuned.toml", spelled(best).encode())
 
 
 def check(config: TuneConfig) -> None:
