@@ -7,15 +7,29 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from simulator.plugins import nearest
 
+NUMBERS: Mapping[Any, str] = {int: "integer", float: "number"}
+"""Kind of a field -> what it is called where it is refused."""
+
 
 class Section(BaseModel):
-    """Base of every config section: immutable; an unknown key is an error, and so is a number that is not finite."""
+    """Base of every config section: immutable; an unknown key is an error, and so is a number that is not finite.
+
+    A truth or a text is no number.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted = NUMBERS.get(cls.model_fields[str(info.field_name)].annotation)
+        if wanted and isinstance(value, bool | str):
+            raise ValueError(f"input should be a valid {wanted}")
+        return value
 
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -60,7 +74,7 @@ def validated(kind: type[Config], values: dict[str, Any], source: str) -> Config
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             hint = nearest(str(first["loc"][-1]), _fields_at(kind, tuple(first["loc"][:-1])))
-            raise ValueError(f"{source}: unknown key '{path}'{hint}") from None
+            raise ValueError(f"{source}: unknown key {shown(path)}{hint}") from None
         if not path:  # a check of the whole; it names its keys
             raise ValueError(f"{source}: {first['ctx']['error']}") from None
         raise ValueError(f"{source}: {path} == {shown(first['input'])}, {_wanted(first)}") from None
@@ -100,11 +114,12 @@ def overrides(items: Sequence[str], source: str = "--set") -> dict[str, Any]:
             raise ValueError(f"{source} {shown(item)[1:-1]}: must be section.key=value")
         if not item.isprintable():
             raise ValueError(f"{source} {shown(item)}: must be one line of printable characters")
-        value: Any = _value(text.strip(), f"{source} {'.'.join(path)}")
+        at = f"{source} {shown('.'.join(path))[1:-1]}"
+        value: Any = _value(text.strip(), at)
         for part in reversed(path):
             value = {part: value}
         for both in _clashes(out, value):
-            raise ValueError(f"{source} {'.'.join(path)}: {both} is a value and a section, must be one of them")
+            raise ValueError(f"{at}: {shown(both)[1:-1]} is a value and a section, must be one of them")
         out = merged(out, value)
     return out
 
@@ -120,9 +135,20 @@ def _value(text: str, source: str) -> Any:
         found = parsed(f"value = {text}", source)
     if len(found) == 1 and not text.endswith(","):
         return found[0]
+    before, comment, _ = text.partition(" #")
+    if comment and _is_toml(before):
+        raise ValueError(f"{source}: {shown(text)}, must be a value without a comment")
     if text[0] in "\"'[{":
         raise ValueError(f"{source}: {shown(text)}, must be a TOML value")
     return text
+
+
+def _is_toml(text: str) -> bool:
+    try:
+        tomllib.loads(f"value = {text}")
+    except (RecursionError, ValueError):
+        return False
+    return True
 
 
 def _clashes(a: Mapping[str, Any], b: Mapping[str, Any], above: str = "") -> Iterator[str]:

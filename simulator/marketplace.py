@@ -44,7 +44,7 @@ class CascadeConfig(Section):
     candidates: int = Field(50, ge=1, le=MOST_IDS, description="K")
     explore: float = Field(0.1, ge=0, lt=1, description="share of the K places for keyed uniform ads, in all arms")
     tick: int = Field(900, ge=1, le=DAY, description="seconds; training and charging happen at a tick's end")
-    sync: int = Field(1800, ge=1, le=MOST_SECONDS, description="seconds between publications")
+    sync: int = Field(1800, ge=1, le=MOST_SECONDS, description="seconds between publications, a multiple of tick")
     ranker_noise: float = Field(
         0.0, ge=0, le=100, description="handicap: sd of keyed noise on the ranker's logit; 0 is off"
     )

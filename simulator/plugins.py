@@ -183,11 +183,25 @@ def make(name: str, group: str) -> Callable[..., Any]:
             raise ValueError(f"name == '{name}', must be importable, its module raised {one_line(error)}") from error
         if not callable(found):
             raise ValueError(f"name == '{name}', must be callable, got {type(found).__name__}")
+        if group in (RETRIEVERS, RANKERS):
+            _check_takes(name, found)
         return found  # type: ignore[no-any-return]
     points = registered(group)
     if name not in points:
         raise ValueError(f"name == '{name}', must be in {group}{nearest(name, points)}")
     return points[name].load()  # type: ignore[no-any-return]
+
+
+def _check_takes(name: str, factory: Callable[..., Any]) -> None:
+    """Refuse a factory that cannot be called with a catalog and a seed."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # some of C tell nothing
+        return
+    try:
+        signature.bind_partial("catalog", 0)
+    except TypeError:
+        raise ValueError(f"name == '{name}', must take (catalog, seed, **settings), takes {signature}") from None
 
 
 __all__ = [

@@ -24,6 +24,8 @@ from simulator.world import WorldConfig
 DEFAULT = "quickstart"
 MOST_DAYS = 36_500
 MOST_WORLDS = 10_000
+JOINER = "\u200d"
+"""Makes one sign of several emoji, and one letter of several in some scripts."""
 MOST_LETTERS = 64
 """Of a scenario's name, which is part of folders' names."""
 
@@ -40,7 +42,7 @@ def _as_a_name(text: str) -> str:
 
 def _as_prose(text: str) -> str:
     """Text without what a terminal would obey."""
-    if not "".join(text.split()).isprintable():
+    if not "".join(text.split()).replace(JOINER, "").isprintable():
         raise ValueError("must be text without control characters")
     return text
 
@@ -131,10 +133,11 @@ def load(name: str, *, small: bool = False, sets: Sequence[str] = ()) -> Scenari
     smaller = values.pop("small", {})
     if not isinstance(smaller, dict):
         raise ValueError(f"scenario {shown(name)}: small == {shown(smaller)}, must be a table")
-    if small:
-        values = merged(values, smaller)
-    values = merged(values, overrides(sets))
-    scenario = validated(Scenario, {"name": label} | values, f"scenario {shown(label)}")
+    typed = overrides(sets)
+    # Both are built, so that a typo in the small form is seen without it.
+    forms = [merged(merged({"name": label} | values, over), typed) for over in ({}, smaller)]
+    whole, small_one = (validated(Scenario, form, f"scenario {shown(label)}") for form in forms)
+    scenario = small_one if small else whole
     check(scenario)
     return scenario
 

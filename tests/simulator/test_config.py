@@ -31,6 +31,10 @@ class TestValidated:
             ({"inner": {"usrs": 1}}, "here: unknown key 'inner.usrs'; did you mean 'users'?"),
             ({"name": {"deep": 1}}, "here: name == {'deep': 1}, input should be a valid string"),
             ({"inner": {"users": 0}}, "here: inner.users == 0, input should be greater than or equal to 1"),
+            ({"inner": {"users": True}}, "here: inner.users == True, input should be a valid integer"),
+            ({"inner": {"users": "2"}}, "here: inner.users == '2', input should be a valid integer"),
+            ({"inner": {"rate": False}}, "here: inner.rate == False, input should be a valid number"),
+            ({"inner": {"rate": "0.5"}}, "here: inner.rate == '0.5', input should be a valid number"),
             ({"inner": {"rate": float("inf")}}, "here: inner.rate == inf, input should be a finite number"),
         ],
     )
@@ -53,6 +57,16 @@ class TestOverrides:
             "f": [1, 2],
             "g": "x=y",
         }
+
+    def test_a_comment_is_no_part_of_a_value(self):
+        with pytest.raises(ValueError, match=r"^--set a.b: '2 # two', must be a value without a comment$"):
+            overrides(["a.b=2 # two"])
+        assert overrides(["a.b=we # two"]) == {"a": {"b": "we # two"}}
+
+    def test_a_long_key_is_cut(self):
+        with pytest.raises(ValueError, match="unknown key") as error:
+            validated(Outer, overrides([f"{'x' * 5000}=1"]), "here")
+        assert len(str(error.value)) < 400
 
     def test_the_last_one_wins(self):
         assert overrides(["a.b=1", "a.b=2"]) == {"a": {"b": 2}}

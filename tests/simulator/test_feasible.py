@@ -218,7 +218,7 @@ class TestSets:
             overrides([item])
         assert len(str(caught.value)) < 500
 
-    @pytest.mark.parametrize("junk", ["1 2", "1 # two", "1,", "1, 2"])
+    @pytest.mark.parametrize("junk", ["1 2", "1,", "1, 2"])
     def test_junk_after_a_number_is_no_number(self, junk):
         with pytest.raises(ValueError, match=rf"run\.days == '{junk}', input should be a valid integer"):
             load(DEFAULT, sets=[f"run.days={junk}"])

@@ -39,6 +39,17 @@ def test_the_default_ships():
 
 
 class TestLoad:
+    def test_a_typo_in_the_small_form_is_seen_without_it(self, tmp_path):
+        path = tmp_path / "mine.toml"
+        path.write_text("[small.world]\nusrs = 90\n")
+        with pytest.raises(ValueError, match=r"unknown key 'world\.usrs'; did you mean 'users'"):
+            load(str(path))
+
+    def test_a_joined_emoji_is_prose(self, tmp_path):
+        path = tmp_path / "mine.toml"
+        path.write_text("about = '\U0001f469\u200d\U0001f52c'\n", encoding="utf-8")
+        assert load(str(path)).about == "\U0001f469\u200d\U0001f52c"
+
     def test_order_of_precedence(self, tmp_path):
         """Defaults, then the file, then its small table, then what was typed."""
         path = tmp_path / "mine.toml"

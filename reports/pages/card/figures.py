@@ -29,10 +29,19 @@ def world_card(survey: Mapping[str, Any]) -> Figure:
         p = np.asarray(curve["price"])
         if p.size:
             price.plot(p, 1 - (np.arange(p.size) + 0.5) / p.size, color=mark.colour, ls=mark.line)
-    rank.set(xscale="log", yscale="log", title="Impressions per ad", xlabel="rank / ads shown", ylabel="of the mean")
+    # Nothing drawn has no logarithm.
+    drawn = {key: any(c[key] for c in survey["curves"].values()) for key in ("rank", "price")}
+    rank_scale, price_scale = ("log" if there else "linear" for there in drawn.values())
+    rank.set(
+        xscale=rank_scale,
+        yscale=rank_scale,
+        title="Impressions per ad",
+        xlabel="rank / ads shown",
+        ylabel="of the mean",
+    )
     rank.legend(loc="lower left")
     hours.set(title="Hours of the day", xlabel="hour", ylabel="% of impressions", ylim=(0, None))
-    price.set(title="Prices", xlabel="price / mean", ylabel="share above", yscale="log")
+    price.set(title="Prices", xlabel="price / mean", ylabel="share above", yscale=price_scale)
     _targets(targets, survey["facts"])
     n, days, seed = survey["impressions"], survey["days"], survey["seed"]
     figure.suptitle(f"{survey['scenario']}: {n:,} impressions, {days} days, seed {seed}", fontsize=9.5, color=MUTED)
@@ -41,7 +50,7 @@ def world_card(survey: Mapping[str, Any]) -> Figure:
 
 def _targets(ax: Axes, facts: Mapping[str, Any]) -> None:
     """Distance from the real value in tolerances; between the lines the target is met. One world: no interval."""
-    rows = [(name, fact) for name, fact in facts.items() if fact["target"]]
+    rows = [(name, fact) for name, fact in facts.items() if fact["met"] is not None]
     ax.axvspan(-1, 1, color=MARKS[1].colour, alpha=0.12, lw=0)
     for y, (_, fact) in enumerate(rows):
         mark = MARKS[1] if fact["met"] else MARKS[5]

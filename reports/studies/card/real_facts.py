@@ -44,6 +44,11 @@ PUBLISHED: Mapping[str, float] = {
 }
 """What :func:`recomputed` gave when the logs were at hand; a test holds the two against each other."""
 
+COUNTED = (
+    "gini_user_impressions", "user_median", "user_p99", "gini_impressions_per_ad", "top_1_percent_ads", "zipf_slope",
+)  # fmt: skip
+TIMED = ("repeat_share", "gap_median", "busiest_hour", "quietest_hour")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
@@ -68,8 +73,10 @@ def data_folder() -> Path | None:
 
 
 def count_facts(per_user: Numbers, per_ad: Numbers) -> dict[str, float]:
-    """Facts of impressions per user [U] and per ad [A]; zeros are left out."""
+    """Facts of impressions per user [U] and per ad [A]; zeros are left out; NaN where nothing tells."""
     users, ads = (np.sort(x[x > 0])[::-1].astype(np.float64) for x in (per_user, per_ad))
+    if not users.size:
+        return dict.fromkeys(COUNTED, float("nan"))
     top = ads[: max(2, round(TOP_SHARE * ads.size))]
     return {
         "gini_user_impressions": float(gini(users)),
@@ -77,8 +84,15 @@ def count_facts(per_user: Numbers, per_ad: Numbers) -> dict[str, float]:
         "user_p99": float(np.quantile(users, 0.99)),
         "gini_impressions_per_ad": float(gini(ads)),
         "top_1_percent_ads": float(ads[: max(1, round(ads.size / 100))].sum() / ads.sum()),
-        "zipf_slope": float(np.polyfit(np.log(np.arange(1, top.size + 1)), np.log(top), 1)[0]),
+        "zipf_slope": _slope(top),
     }
+
+
+def _slope(top: Numbers) -> float:
+    """Log-log slope of counts by rank; one point has none."""
+    if top.size < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(np.arange(1, top.size + 1)), np.log(top), 1)[0])
 
 
 def logit_sd(unit: npt.NDArray[np.integer], label: npt.NDArray[np.bool_], least: int = LEAST) -> float:
@@ -98,7 +112,9 @@ def logit_sd(unit: npt.NDArray[np.integer], label: npt.NDArray[np.bool_], least:
 def time_facts(
     user: npt.NDArray[np.integer], ad: npt.NDArray[np.integer], time: npt.NDArray[np.integer]
 ) -> dict[str, float]:
-    """Facts of when and how often: seconds between a user's requests, hours of the day, repeated pairs."""
+    """Facts of when and how often: seconds between a user's requests, hours, repeated pairs; NaN where none tells."""
+    if not time.size:
+        return dict.fromkeys(TIMED, float("nan"))
     order = np.lexsort((time, user))
     gap, same = np.diff(time[order]), np.diff(user[order]) == 0
     gaps = gap[same & (gap > 0)]
@@ -116,9 +132,12 @@ def curves(per_ad: Numbers, time: npt.NDArray[np.integer] | None, price: Numbers
     """The curves of a log; an absent column is an empty curve."""
     ads = np.sort(per_ad[per_ad > 0])[::-1].astype(np.float64)
     grid = (np.arange(100) + 0.5) / 100
+    hours = np.zeros(0)
+    if time is not None and time.size:
+        hours = np.bincount((time % DAY) // 3600, minlength=24) / time.size
     return Curves(
         rank=ads / ads.mean() if ads.size else ads,
-        hours=np.zeros(0) if time is None else np.bincount((time % DAY) // 3600, minlength=24) / time.size,
+        hours=hours,
         price=np.zeros(0) if price is None or not price.size else np.quantile(price, grid) / price.mean(),
     )
 

@@ -27,6 +27,7 @@ from reports.studies.card.real_facts import (
 )
 from reports.studies.market.stage import burnt_in
 from simulator.current_truth import CurrentTruth
+from simulator.footprint import fits
 from simulator.ranking import OracleRanker
 from simulator.records import Impressions, concatenate
 from simulator.scenario import Scenario
@@ -80,7 +81,7 @@ def card(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> 
 
     Returns:
         fact -> {"world", "real", "log", "what", "target", "tolerance", "met"}; "real" is None where no log has it,
-        "met" where it is no target.
+        "world" where its log is too short to tell, "met" where it is no target or not told.
     """
     facts: dict[str, dict[str, Any]] = survey(scenario, seed, days, data)["facts"]
     return facts
@@ -88,6 +89,7 @@ def card(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> 
 
 def survey(scenario: Scenario, seed: int, days: int, data: Path | None = None) -> dict[str, Any]:
     """The card with its curves, as plain values: scenario, seed, days, impressions, facts, curves, logs."""
+    fits(64 * scenario.world.users * days, f"days == {days}, world.users == {scenario.world.users}")
     world = build(scenario.world, seed, max(days + 1, scenario.all_days))
     log, bound = served(scenario, world, days)
     found = world_facts(log, world) | {"bound_spend": bound}
@@ -109,15 +111,17 @@ def survey(scenario: Scenario, seed: int, days: int, data: Path | None = None) -
 def _line(fact: Fact, value: float, real: Mapping[str, float], there: tuple[str, ...]) -> dict[str, Any]:
     known = real[fact.real] if fact.real else None
     source = LOGS[fact.log] + ("" if fact.log in there else " (as last recomputed)") if fact.log else ""
-    target = fact.tolerance is not None
+    told, target = bool(np.isfinite(value)), fact.tolerance is not None
     return {
-        "world": value,
+        "world": value if told else None,
         "real": known,
         "log": source,
         "what": fact.what,
         "target": target,
         "tolerance": fact.tolerance,
-        "met": abs(value - known) <= fact.tolerance if fact.tolerance is not None and known is not None else None,
+        "met": abs(value - known) <= fact.tolerance
+        if fact.tolerance is not None and known is not None and told
+        else None,
     }
 
 
@@ -141,7 +145,7 @@ def world_facts(log: Impressions, world: World) -> dict[str, float]:
         "sd_user_logit": float(world.truth.user_level.std()),
         "sd_ad_logit": float(world.truth.ad_level.std()),
         "price_cv": float(clicked.std() / clicked.mean()) if clicked.size else 0.0,
-        "click_rate": float(log.label.mean()),
+        "click_rate": float(log.label.mean()) if len(log) else float("nan"),
     }
 
 
@@ -150,10 +154,10 @@ def lines(facts: Mapping[str, Mapping[str, Any]], scenario: Scenario) -> str:
     out = [f"world card of '{scenario.name}': {' '.join(scenario.about.split())}", ""]
     rows = []
     for name, fact in facts.items():
-        real = "n/a" if fact["real"] is None else f"{fact['real']:.3f}"
+        of_world, real = ("n/a" if fact[key] is None else f"{fact[key]:.3f}" for key in ("world", "real"))
         within = "" if fact["tolerance"] is None else f"{fact['tolerance']:.2f}"
-        state = {True: "met", False: "MISSED", None: "shown"}[fact["met"]]
+        state = {True: "met", False: "MISSED", None: "n/a" if fact["target"] else "shown"}[fact["met"]]
         source = f"; {fact['log']}" if fact["log"] else ""
-        rows.append([name, f"{fact['world']:.3f}", real, within, state, f"{fact['what']}{source}"])
+        rows.append([name, of_world, real, within, state, f"{fact['what']}{source}"])
     columns = ("fact", "world", "real", "tolerance", "", "what, and the log")
     return "\n".join([*out, *table("", columns, rows).text("lrrrl", least=(25, 8, 8, 9, 6))])

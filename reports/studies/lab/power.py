@@ -31,6 +31,8 @@ from simulator.keyed_random import subseed
 Facts = Mapping[str, Any]
 Floats = npt.NDArray[np.float64]
 ALPHA = 0.05
+LEAST_LIFT, MOST_LIFT = 1e-6, 100.0
+"""Beyond them no days, users or worlds can be told apart from none, or from all that there are."""
 REPLICATES = 2000
 """Resampled studies of each number of worlds."""
 WORLDS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30)
@@ -66,8 +68,8 @@ def run_power(
     """
     if plan.meters != ("interference",) or len(plan.tightness) != 1 or len(plan.shares) != 1:
         raise ValueError(f"tightness, shares == {plan.tightness}, {plan.shares}, must be one of each")
-    if not lift > -1 or lift == 0:
-        raise ValueError(f"lift == {lift}, must be above -1 and not 0")
+    if not (-1 < lift <= MOST_LIFT and abs(lift) >= LEAST_LIFT):
+        raise ValueError(f"lift == {lift}, must be above -1, at most {MOST_LIFT:g}, and at least {LEAST_LIFT:g} from 0")
     if not 0 < power < 1:
         raise ValueError(f"power == {power}, must be between 0 and 1")
     if plan.scenario.run.worlds < 2:

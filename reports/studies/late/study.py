@@ -94,6 +94,7 @@ def run(config: LateConfig, out: Path, *, quiet: bool = False, command: str = ""
     """
     if min(config.ads) < config.candidates:
         raise ValueError(f"ads == {min(config.ads)}, must be at least candidates == {config.candidates}")
+    fits(4 * load(config.scenario, small=config.small).world.ads * config.requests, f"requests == {config.requests}")
     feasible.check(config.world)
     feasible.check_worlds(config.world, [config.seed])
     fits(4 * WIDTH * max(config.ads), f"ads == {max(config.ads)}")

@@ -111,6 +111,8 @@ def check(config: ServingConfig) -> None:
         raise ValueError(
             f"candidates, growth_k == {config.candidates}, {config.growth_k}, must be at most the {least} ads"
         )
+    for name in ("calls", "arrivals"):
+        fits(8 * getattr(config, name), f"{name} == {getattr(config, name)}")
     for arm in config.arms:
         if not takes_extras(make(parse(arm).backbone, RETRIEVERS)):
             raise ValueError(f"arm == '{arm}', must be towers: nothing else is served here")

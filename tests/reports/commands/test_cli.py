@@ -160,6 +160,7 @@ class TestErrors:
             ),
             (["--treatment", "no.such:thing"], "name == 'no.such:thing', must be an importable 'module:factory'"),
             (["--treatment", f"{HERE}:not_callable"], "must be callable, got int"),
+            (["--treatment", "os:getcwd"], "name == 'os:getcwd', must take (catalog, seed, **settings), takes ()"),
             (
                 ["--scenario", "quikstart"],
                 "scenario == 'quikstart', must be one that exists; did you mean 'quickstart'?",

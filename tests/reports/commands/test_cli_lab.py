@@ -32,7 +32,7 @@ def test_lab_prints_its_tables(tmp_path: Path) -> None:
     [
         (lab, ("--design", "twins"), "--design twins: must be a live design"),
         (lab, ("--tightness", "a,b"), "--tightness a,b: must be numbers, separated by commas"),
-        (power, ("--lift", "0"), "lift == 0.0, must be above -1 and not 0"),
+        (power, ("--lift", "0"), "lift == 0.0, must be above -1, at most 100, and at least 1e-06 from 0"),
         (sensitivity, ("--dial", "drif"), "--dial drif: must be one that is known; did you mean 'drift'?"),
     ],
 )

@@ -46,6 +46,21 @@ def test_every_fact_is_measured(facts):
             assert fact["met"] == (abs(fact["world"] - fact["real"]) <= fact["tolerance"])
 
 
+@pytest.mark.parametrize(
+    "sets", [("world.base_logit=-15",), ("world.users=2", "traffic.requests_per_day=1"), ("auction.reserve=2",)]
+)
+@pytest.mark.filterwarnings("error")
+def test_what_a_short_or_empty_log_cannot_tell_is_absent(sets, tmp_path):
+    s = tiny("world.users=40", "world.ads=60", "traffic.requests_per_day=100", *sets)
+    found = survey(s, 2, 1)
+    told = json.dumps(found, allow_nan=False)
+    assert "null" in told
+    shown = lines(found["facts"], s)
+    assert "n/a" in shown
+    assert "nan" not in shown
+    draw(found, tmp_path)
+
+
 def test_levels_are_the_world_s_own(facts):
     world = build(S.world, 2, S.all_days)
     assert facts["sd_user_logit"]["world"] == pytest.approx(world.truth.user_level.std())

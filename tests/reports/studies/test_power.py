@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -100,8 +101,8 @@ def test_refusals(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(ValueError, match="must be one of each"):
         run_power(plan(), 0.1, 0.8, out, 1)
-    for lift in (0.0, -1.0):
-        with pytest.raises(ValueError, match=f"lift == {lift}, must be above -1 and not 0"):
+    for lift in (0.0, -1.0, float("inf"), float("nan"), 1e-300, 1e300):
+        with pytest.raises(ValueError, match=re.escape(f"lift == {lift}, must be above -1, at most 100, and")):
             run_power(small_plan(), lift, 0.8, out, 1)
     with pytest.raises(ValueError, match="power == 1, must be between 0 and 1"):
         run_power(small_plan(), 0.1, 1, out, 1)
