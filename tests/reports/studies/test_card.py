@@ -177,3 +177,8 @@ class TestCalibration:
         wrong = CliRunner().invoke(calibrate.main, ["null_dot", "--dial", "world.user"])
         assert wrong.exit_code == 1
         assert "must be one of" in wrong.output
+
+
+def test_days_beyond_memory_are_refused_before_the_world_is_made():
+    with pytest.raises(ValueError, match=r"^days == 100000000, world\.users == \d+, must be lower: at least"):
+        survey(S, 1, 10**8)

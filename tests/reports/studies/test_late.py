@@ -180,3 +180,9 @@ class TestStudy:
         results = {"k": 3, "sizes": {"maxsim": [size]}}
         lines = late_page.tables(results, {"sizes": {"maxsim": [{"ads": 9, "rows": []}]}}, "maxsim")
         assert "| graph |  | n/a: too slow |  |  |  |  |  |  |" in lines
+
+
+def test_more_requests_than_memory_holds_are_refused_by_their_own_name(tmp_path):
+    with pytest.raises(ValueError, match=r"^requests == 1000000000000, must be lower: at least"):
+        late.run(late.LateConfig(small=True, requests=10**12), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

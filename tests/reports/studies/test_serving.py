@@ -87,3 +87,10 @@ def test_an_exponent_is_the_slope_of_the_logs():
     sizes = [10, 40, 160]
     seconds = np.array([[s**0.5, 3.0, 2.0 * s] for s in sizes])
     assert exponents(sizes, seconds) == pytest.approx([0.5, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("name", ["calls", "arrivals"])
+def test_more_clocks_than_memory_holds_are_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=rf"^{name} == 1000000000000, must be lower: at least 8,000\.0 GB are needed"):
+        run(ServingConfig(small=True, **{name: 10**12}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
