@@ -301,15 +301,15 @@ def _check_span(time: Ints, date: Array) -> None:
 
 
 def _unit(time: Ints, date: Array) -> str:
-    """A guess at the unit of a clock that is not in seconds: as long as the dates say, else one that began in 1970."""
+    """A guess at the unit of a clock that is not in seconds: as long as the dates say, or one that began in 1970."""
     span, last = int(time[-1] - time[0]), int(time[-1])
     day = calendar_days(date)
-    if (calendar_dates(np.maximum(day, 0)) == date).all():
-        days = int(day.max() - day.min())
-        close = [name for scale, name in UNITS if abs(span / scale / DAY - days) <= 2]
-    else:
-        close = _of_the_dates(date)
-    close += [name for scale, name in UNITS[2:] if YEAR * 20 < last / scale < LATEST and span / scale <= LONGEST]
+    days = int(day.max() - day.min())
+    sound = bool((calendar_dates(np.maximum(day, 0)) == date).all())
+    since_1970 = [name for scale, name in UNITS[2:] if YEAR * 20 < last / scale < LATEST and span / scale <= LONGEST]
+    by_date = [name for scale, name in UNITS if abs(span / scale / DAY - days) <= 2] if sound else _of_the_dates(date)
+    # Where all rows have one date, every unit that is small enough would do.
+    close = since_1970 + by_date if sound and days < 2 else by_date + since_1970
     return f" (in {close[0]}?)" if close else ""
 
 

@@ -64,6 +64,14 @@ FAULTS = {
         with_(LOG, "catalog.ads.sizes", {"ad": 8, "kind": 2**31 - 1}),
         r"ads.sizes\['kind'\] == 2147483647, must be lower: at least 137.4 GB are needed",
     ),
+    "microseconds since 1970 on one date": (
+        replace(
+            LOG,
+            date=np.full(300, 20_220_501),
+            impressions=replace(LOG.impressions, time=(LOG.impressions.time + 1_650_844_800) * 10**6),
+        ),
+        r"must be seconds from 0 to 4294967296 \(in microseconds\?\)",
+    ),
     "minutes": (
         replace(LOG, impressions=replace(LOG.impressions, time=LOG.impressions.time // 60)),
         r"dates span 9 days, the times 0.2 days \(in minutes\?\)",
