@@ -26,6 +26,7 @@ def untested(
     """
     sides = {control: arms["control"], treatment: arms["treatment"]}
     lights = [light for arm, facts in sides.items() for light in idle(arm, [one.get("learned") for one in facts])]
+    lights += [light for arm, facts in sides.items() for light in unsold(arm, facts)]
     if control != treatment:
         money = [[sum(day["revenue"] for day in one["days"]) for one in arms[s]] for s in ("control", "treatment")]
         lights += alike(control, treatment, money[0] == money[1], differ)
@@ -49,6 +50,14 @@ def idle(arm: str, learned: Sequence[Mapping[str, int] | None]) -> Iterator[Ligh
         if worlds:
             yield Light(f"Training, {arm}", "red", f"{arm}: in {worlds} of {len(known)} worlds {text}; {HINT}")
             return
+
+
+def unsold(arm: str, facts: Sequence[Facts]) -> Iterator[Light]:
+    """Red if the arm sold nothing in some world: there is no lift over nothing."""
+    worlds = [str(one["world"]) for one in facts if sum(day["revenue"] for day in one["days"]) <= 0]
+    if worlds:
+        text = f"{arm}: it sold nothing in world {', '.join(worlds)}; longer runs, more clicks or a lower reserve?"
+        yield Light(f"Sales, {arm}", "red", text)
 
 
 def alike(control: str, treatment: str, same_money: bool, differ: Sequence[float] | None) -> Iterator[Light]:

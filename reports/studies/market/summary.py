@@ -315,22 +315,15 @@ def summarise(
         rungs: facts of the ladder's arms, or None.
         a_a: facts of the A/A cell, or None.
         differ: share of requests whose slates differ between the arms, by world; None if unknown.
-
-    Raises:
-        ValueError: one line, if an arm sold nothing in a world: there is no lift over nothing.
     """
     run = scenario.run
-    for facts in (*arms["control"], *arms["treatment"]):
-        if _sum("revenue")(facts) <= 0:
-            where = f"of {facts['arm']} in world {facts['world']}"
-            raise ValueError(f"revenue == 0 {where}, must be positive: longer runs, more clicks or a lower reserve")
     a, b = arms["control"], arms["treatment"]
     rows = compare(scenario, a, b)
     named = {control: a, treatment: b}
     learned = {name: learning(scenario, facts) for name, facts in named.items()}
     nothing = untested(control, treatment, arms, differ)
     shown = lights(control, treatment, learned, arms, a_a, nothing)
-    revenue = paired_lift([_sum("revenue")(f) for f in a], [_sum("revenue")(f) for f in b])
+    revenue = lift_if_any([_sum("revenue")(f) for f in a], [_sum("revenue")(f) for f in b])
     decided = verdict(revenue, guardrails(rows), shown, untested=why(nothing))
     per_day = scenario.traffic.requests_per_day
     requests = {"burn_in": run.burn_in * per_day, "test": run.days * per_day}

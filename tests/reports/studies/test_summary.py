@@ -159,8 +159,10 @@ class TestMetrics:
     def test_no_lift_over_nothing(self):
         empty = facts(2)
         empty["days"] = [day | {"revenue": 0.0} for day in empty["days"]]
-        with pytest.raises(ValueError, match=r"^revenue == 0 of arm in world 2, must be positive"):
-            summarise(b=[B[0], empty, B[2]])
+        found = summarise(b=[B[0], empty, B[2]])
+        assert found["verdict"]["word"] == "undecided"
+        assert "it sold nothing in world 2" in found["verdict"]["reason"]
+        assert found["metrics"]["revenue"]["ci"] == [None, None]
 
 
 class TestSegments:
