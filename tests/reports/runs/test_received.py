@@ -17,6 +17,7 @@ from reports.runs.inventory import inventory
 from reports.runs.kinds.registry import kinds
 from reports.studies.replay.study import why
 from simulator.plugins import RETRIEVERS, make, registered_only
+from simulator.retrieval import popularity_retriever
 from simulator.seal import SEAL, check_run, seal_run
 from tests.reports.commands.test_cli import said
 from tests.reports.schema_doc import keys_of
@@ -186,7 +187,7 @@ class TestNoCode:
             assert make("popularity", RETRIEVERS)
             with pytest.raises(ValueError, match=r"module 'json' is not imported: --allow-code allows it$"):
                 make("json:loads", RETRIEVERS)
-        assert make("json:loads", RETRIEVERS) is json.loads
+        assert make("simulator.retrieval:popularity_retriever", RETRIEVERS) is popularity_retriever
 
     def test_the_folder_of_a_run_is_not_searched_for_modules(self, received, cs3bench, monkeypatch):
         monkeypatch.chdir(received)

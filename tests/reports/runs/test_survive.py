@@ -102,10 +102,15 @@ def kill_when(root: Path, pattern: str, *more: str) -> None:
     process = start(root, *(more or ARMS))
     limit = time.monotonic() + PATIENCE
     try:
+        ended = None
         while not any(root.glob(pattern)):
-            assert process.poll() is None, process.communicate()
+            if ended == 0:  # what is there for a moment was there between two looks: once more, from the beginning
+                shutil.rmtree(root)
+                process = start(root, *(more or ARMS))
+            assert ended in (None, 0), process.communicate()
             assert time.monotonic() < limit
             time.sleep(0.001)
+            ended = process.poll()
     finally:
         process.kill()
         process.communicate()

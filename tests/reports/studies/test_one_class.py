@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from reports.pages.offline import text
 from reports.studies.offline import study as offline
 from reports.studies.offline import sweep
 from reports.studies.offline.study import OfflineConfig
@@ -58,9 +59,9 @@ def test_a_replay_says_na(how: Callable[[list[Row]], list[Row]], tmp_path: Path)
     results = offline.run(config, tmp_path / "run", quiet=True)
     (pair,) = results["contrasts"]
     assert pair["users"]["ci"] == [None, None]
-    text = "\n".join(offline.lines(results))
-    assert f"{GOOD} - {BAD}: AUC n/a" in text
-    no_nan(text)
+    told = "\n".join(text.replay(results))
+    assert f"{GOOD} - {BAD}: AUC n/a" in told
+    no_nan(told)
     no_nan((tmp_path / "run" / "index.html").read_text(encoding="utf-8"))
 
 
@@ -72,7 +73,7 @@ def test_noise_on_a_test_of_one_class_has_no_curve(tmp_path: Path) -> None:
     results = offline.run(config, tmp_path / "run", quiet=True)
     assert results["noise"]["scales"]["absolute"]["dssm"]["auc"][0]["mean"] is None
     assert [one["word"] for one in results["verdicts"]] == ["undecided"]
-    no_nan("\n".join(offline.lines(results)))
+    no_nan("\n".join(text.replay(results)))
 
 
 def test_a_sweep_says_na() -> None:
@@ -80,7 +81,7 @@ def test_a_sweep_says_na() -> None:
     users = {"effect": None, "ci": [None, None], "p": None}
     arms = {"dssm": {"auc": [one], "users": [None]}, "dssm+cts": {"auc": [one], "users": [users]}}
     shown = {"dial": "alpha", "unit": "decay", "base": "dssm", "values": [0.5], "arms": arms}
-    assert sweep.lines(shown)[-1] == "| 0.5 | n/a | n/a | n/a |"
+    assert text.sweep(shown)[-1] == "| 0.5 | n/a | n/a | n/a |"
 
 
 def test_a_search_on_days_of_one_class_is_refused(tmp_path: Path) -> None:
